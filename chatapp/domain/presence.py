@@ -1,0 +1,170 @@
+"""Who is here: users with their connections, rooms with their users, and the grace before a leave."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from chatapp.domain.messages import Room, User
+
+
+@dataclass(slots=True)
+class Connection:
+    """One client's connection. `user` is None until it is known who that is."""
+
+    sid: str
+    user: User | None = None
+    #: by room id, in the order of joining
+    rooms: dict[int, Room] = field(default_factory=dict)
+    #: the room joined last: where a message goes that names none
+    current: Room | None = None
+
+
+class Presence:
+    """What is here now. Pure: times are seconds on whatever clock the caller uses.
+
+    A user is in a room while one of their connections is, and for `grace_seconds` after the last of
+    them broke off: whoever is back by then was never away.
+    """
+
+    def __init__(self, grace_seconds: float) -> None:
+        self._grace_seconds = grace_seconds
+        self._connections: dict[str, Connection] = {}
+        self._sids: dict[int, set[str]] = {}  # by user id
+        self._here: dict[int, dict[int, User]] = {}  # by room id, then user id
+        self._leaving: dict[tuple[int, int], float] = {}  # (room id, user id) -> when
+
+    # Connections
+
+    def connect(self, sid: str) -> Connection:
+        """Add a connection."""
+        connection = self._connections[sid] = Connection(sid)
+        return connection
+
+    def connection(self, sid: str) -> Connection | None:
+        """Return the connection, None once it is gone."""
+        return self._connections.get(sid)
+
+    def identify(self, connection: Connection, user: User) -> None:
+        """Note whose connection this is."""
+        connection.user = user
+        self._sids.setdefault(user.id, set()).add(connection.sid)
+
+    def disconnect(self, sid: str, now: float) -> User | None:
+        """Take a connection away. Its user leaves its rooms when the grace is over; see `expire`."""
+        connection = self._connections.pop(sid, None)
+        if connection is None or connection.user is None:
+            return None
+        user = connection.user
+        self._sids[user.id].discard(sid)
+        if not self._sids[user.id]:
+            del self._sids[user.id]
+        for room_id in connection.rooms:
+            if not self._is_connected(user.id, room_id):
+                self._leaving[room_id, user.id] = now + self._grace_seconds
+        return user
+
+    # Rooms
+
+    def join(self, connection: Connection, room: Room) -> bool:
+        """Put the connection into the room. Return whether its user was not there before."""
+        assert connection.user is not None
+        connection.rooms.pop(room.id, None)  # joined again, it is the last one
+        connection.rooms[room.id] = room
+        connection.current = room
+        self._leaving.pop((room.id, connection.user.id), None)
+        here = self._here.setdefault(room.id, {})
+        arrived = connection.user.id not in here
+        here[connection.user.id] = connection.user
+        return arrived
+
+    def is_last(self, connection: Connection, room: Room) -> bool:
+        """Return whether this is its user's only connection in the room."""
+        assert connection.user is not None
+        return not any(
+            room.id in other.rooms
+            for other in self.connections_of(connection.user.id)
+            if other is not connection
+        )
+
+    def leave(self, connection: Connection, room: Room) -> bool:
+        """Take the connection out of the room. Return whether its user is gone with it."""
+        assert connection.user is not None
+        connection.rooms.pop(room.id, None)
+        if connection.current is not None and connection.current.id == room.id:
+            connection.current = next(reversed(connection.rooms.values()), None)
+        if self._is_connected(connection.user.id, room.id):
+            return False
+        return self._remove(room.id, connection.user.id)
+
+    def expire(self, now: float) -> Iterator[tuple[int, User]]:
+        """Take out those whose grace is over; yield room id and user."""
+        for key, deadline in list(self._leaving.items()):
+            if deadline <= now:
+                room_id, user_id = key
+                user = self._here[room_id][user_id]
+                self._remove(room_id, user_id)
+                yield room_id, user
+
+    def next_expiry(self) -> float | None:
+        """Return when `expire` has something to do next."""
+        return next(iter(self._leaving.values()), None)  # the grace is the same for all
+
+    def _remove(self, room_id: int, user_id: int) -> bool:
+        self._leaving.pop((room_id, user_id), None)
+        here = self._here.get(room_id, {})
+        gone = here.pop(user_id, None) is not None
+        if not here:
+            self._here.pop(room_id, None)
+        return gone
+
+    def _is_connected(self, user_id: int, room_id: int) -> bool:
+        sids = self._sids.get(user_id, ())
+        return any(room_id in self._connections[sid].rooms for sid in sids)
+
+    # Questions
+
+    def is_online(self, user_id: int) -> bool:
+        """Return whether the user is connected, or waited for. May be asked from any thread."""
+        return user_id in self._sids or any(user_id == waited for _, waited in list(self._leaving))
+
+    def is_here(self, user_id: int, room_id: int) -> bool:
+        """Return whether the user is in the room."""
+        return user_id in self._here.get(room_id, ())
+
+    def online(self, room_id: int) -> int:
+        """Return how many users are in the room."""
+        return len(self._here.get(room_id, ()))
+
+    def some_members(self, room_id: int, limit: int) -> list[User]:
+        """Return up to `limit` users of the room, by name. Costs `limit`, not the size of the room."""
+        return sorted(itertools.islice(self._here.get(room_id, {}).values(), limit), key=_by_name)
+
+    def members(self, room_id: int, after: str | None, limit: int) -> tuple[list[User], bool]:
+        """Return up to `limit` users of the room whose names follow `after`, and whether there are more."""
+        users = sorted(self._here.get(room_id, {}).values(), key=_by_name)
+        if after is not None:
+            users = [user for user in users if _by_name(user) > _name_order(after)]
+        return users[:limit], len(users) > limit
+
+    def user_ids(self) -> list[int]:
+        """Return the ids of all who are connected."""
+        return list(self._sids)
+
+    def connections(self) -> int:
+        """Return how many connections there are."""
+        return len(self._connections)
+
+    def connections_of(self, user_id: int) -> list[Connection]:
+        """Return a user's connections."""
+        return [self._connections[sid] for sid in self._sids.get(user_id, ())]
+
+
+def _by_name(user: User) -> tuple[str, str]:
+    return _name_order(user.name)
+
+
+def _name_order(name: str) -> tuple[str, str]:
+    # Case folding makes one of some names that two users have: straße and strasse.
+    return name.casefold(), name

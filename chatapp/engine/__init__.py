@@ -1,0 +1,1 @@
+"""Engine.IO and Socket.IO under gevent: python-socketio's protocol, in our hands where it matters."""

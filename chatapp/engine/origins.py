@@ -1,0 +1,56 @@
+"""Which pages may talk to us: those of our own origin, and those that ``[app] allowed_origins`` names."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from chatapp.settings import App
+
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+class Origins:
+    """Decides by the Origin header (RFC 6454). What a proxy forwards is believed only if
+    ``[app] trusted_proxies`` names the proxy."""
+
+    def __init__(self, settings: App) -> None:
+        self._allowed = frozenset(settings.allowed_origins)
+        self._proxies = settings.trusted_proxies
+
+    def __call__(self, origin: str | None, environ: dict[str, Any]) -> bool:
+        """Return whether this Origin is allowed; None, for a request without one, is no page's."""
+        if origin is None:
+            return False
+        if "*" in self._allowed:
+            return True
+        origin = normal_origin(origin)
+        return origin in self._allowed or origin == self._own(environ)
+
+    def _own(self, environ: dict[str, Any]) -> str:
+        scheme, host = environ.get("wsgi.url_scheme", "http"), environ.get("HTTP_HOST", "")
+        if self._is_trusted(environ.get("REMOTE_ADDR", "")):
+            scheme = _first(environ.get("HTTP_X_FORWARDED_PROTO")) or scheme
+            host = _first(environ.get("HTTP_X_FORWARDED_HOST")) or host
+        # A WebSocket's scheme may come as ws or wss.
+        scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
+        return normal_origin(f"{scheme}://{host}")
+
+    def _is_trusted(self, peer: str) -> bool:
+        if not peer:  # a Unix socket has no address
+            return "unix" in self._proxies
+        try:
+            address = ipaddress.ip_address(peer)
+        except ValueError:
+            return False
+        return any(not isinstance(proxy, str) and address in proxy for proxy in self._proxies)
+
+
+def normal_origin(origin: str) -> str:
+    """Return an origin in lower case, without its scheme's default port."""
+    origin = origin.strip().lower()
+    return origin.removesuffix(DEFAULT_PORTS.get(origin.partition("://")[0], "\0"))
+
+
+def _first(header: str | None) -> str:
+    return (header or "").partition(",")[0].strip()

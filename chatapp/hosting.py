@@ -1,0 +1,67 @@
+"""Where we run: whether the chat can work in this process, and one sentence on what to run if not."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+from gevent import monkey
+
+from chatapp.errors import ChatError, HostingError
+
+RUN_INSTEAD = "run `chatapp serve`, or `gunicorn -k gevent -w 1 wsgi:app`"
+
+
+def check_gunicorn() -> None:
+    """Raise HostingError if gunicorn is loading us with settings under which the chat cannot work."""
+    config = _gunicorn_config()
+    if config is None:
+        return
+    from gunicorn.workers.ggevent import GeventWorker
+
+    if not issubclass(config.worker_class, GeventWorker):
+        raise HostingError(
+            f"chatapp needs gunicorn's gevent worker, not {config.worker_class.__name__}: start gunicorn"
+            " with `-k gevent`, or keep this worker and run the chat beside it with `chatapp serve`"
+            " and `init_app(app, realtime=False)`."
+        )
+    if config.workers > 1:
+        raise HostingError(
+            f"chatapp works in one process so far, and gunicorn was told to start {config.workers}: two"
+            " workers would not see each other's rooms. Start gunicorn with `-w 1`."
+        )
+
+
+def check_serving() -> None:
+    """Raise HostingError if this process, which has a request for us, does not run under gevent."""
+    if not monkey.is_module_patched("socket"):
+        raise HostingError(
+            "chatapp runs on gevent, and this process does not (`flask run`, threads and sync workers"
+            f" cannot hold chat connections): {RUN_INSTEAD}."
+        )
+
+
+def end_start(error: ChatError) -> NoReturn:
+    """End a start that cannot succeed, with the error's sentence and no traceback."""
+    if _gunicorn_config() is not None:
+        from gunicorn.errors import AppImportError
+
+        raise AppImportError(error.message) from None
+    raise SystemExit(error.message) from None
+
+
+def _gunicorn_config() -> Any:
+    """Return gunicorn's settings, which it hands to no application: they are found on the call stack,
+    below the import that is going on, in its arbiter or its worker."""
+    if "gunicorn" not in sys.modules:
+        return None
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        owner: Any = frame.f_locals.get("self")
+        if type(owner).__module__.startswith("gunicorn."):
+            config = getattr(owner, "cfg", None)
+            if hasattr(config, "worker_class"):
+                return config
+        frame = frame.f_back
+    return None

@@ -1,0 +1,79 @@
+"""What happens by itself: announcements that are due, graces that end, names kept, old entries deleted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from chatapp.chat.context import Context
+from chatapp.chat.rooms import Rooms
+from chatapp.errors import Refusal
+
+logger = logging.getLogger("chatapp.housekeeping")
+
+#: Between two rounds of what is never urgent.
+ROUND_SECONDS = 60
+
+
+class Housekeeping:
+    """Two greenlets: one that comes when `Rooms.tick` has something to do, one that makes rounds."""
+
+    def __init__(self, context: Context, rooms: Rooms) -> None:
+        self._context = context
+        self._rooms = rooms
+        self._wake = Event()
+        self._greenlets: list[gevent.Greenlet] = []
+        self._seen: set[int] = set()
+
+    def start(self) -> None:
+        """Start, unless started."""
+        if not self._greenlets:
+            self._greenlets = [gevent.spawn(self._announce), gevent.spawn(self._make_rounds)]
+
+    def stop(self) -> None:
+        """End both greenlets."""
+        gevent.killall(self._greenlets)
+        self._greenlets = []
+
+    def wake(self) -> None:
+        """Say that `Rooms.tick` has something to do sooner than it said."""
+        self._wake.set()
+
+    def _announce(self) -> None:
+        while True:
+            self._wake.clear()
+            due = _logged(lambda: self._rooms.tick(self._context.clock()))
+            self._wake.wait(None if due is None else max(0.0, due - self._context.clock()))
+
+    def _make_rounds(self) -> None:
+        while True:
+            gevent.sleep(ROUND_SECONDS)
+            _logged(self.keep_names)
+            _logged(self.trim)
+
+    def keep_names(self) -> None:
+        """Note who is here, and who was a round ago: a name is held from its owner's last minute on."""
+        here = set(self._context.presence.user_ids())
+        seen, self._seen = here | self._seen, here
+        self._context.log.touch(sorted(seen))
+
+    def trim(self) -> None:
+        """Delete what ``[history]`` no longer keeps."""
+        history = self._context.settings.history
+        keep = history.retention_entries or None
+        age_seconds = history.retention_days * 86400 or None
+        if keep is not None or age_seconds is not None:
+            self._context.metrics.trimmed.inc(self._context.log.trim(keep, age_seconds))
+
+
+def _logged(work: Callable[[], float | None]) -> float | None:
+    try:
+        return work()
+    except Refusal as refusal:
+        logger.warning("housekeeping has to wait: %s", refusal.message)
+    except Exception:
+        logger.exception("housekeeping failed")
+    return None

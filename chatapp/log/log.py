@@ -1,0 +1,350 @@
+"""The log as the chat uses it: every call may block its greenlet and never the event loop."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from gevent.threadpool import ThreadPool
+
+from chatapp.domain.messages import Draft, Item, Room, User, conversation_key
+from chatapp.domain.names import Name, RoomName
+from chatapp.log.database import Database
+from chatapp.log.memory import MemoryStore
+from chatapp.log.sql import SqlStore
+from chatapp.log.store import Appended, Standing, Store
+from chatapp.log.writer import GroupCommit, Job
+from chatapp.settings import Settings
+
+T = TypeVar("T")
+
+#: Entries that one transaction of the retention deletes: a millisecond or two of a writer's time.
+TRIM_STEP = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Where a client stopped: `seq` is the last place in the log that it has seen."""
+
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a log, ascending.
+
+    `reached` is the place up to which it is complete; `more`: there is more in the direction asked
+    for; `gap`: the log no longer holds what directly followed the place that was asked for.
+    """
+
+    items: Sequence[Item]
+    reached: int
+    more: bool = False
+    gap: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A room as its new member finds it; `missed` is None for one who did not say `since`."""
+
+    room: Room
+    last_seq: int
+    read_seq: int
+    missed: Page | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Preview:
+    room: Room | None
+    is_member: bool
+    missed: Page | None
+
+
+def place(item: Item) -> int:
+    """Return the item's place in its room's log."""
+    return item.entry.seq
+
+
+class Log:
+    """Opens nothing before its first call. `close` it to flush and let go."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        readers: int,
+        max_waiting: int,
+        page_limit: int,
+        catch_up: int,
+        clock: Callable[[], float] = time.time,
+        observe: Callable[[int, float], None] = lambda size, seconds: None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._page_limit = page_limit
+        self._catch_up = catch_up
+        self._readers = readers
+        self._threads: tuple[ThreadPool, ThreadPool] | None = None  # of the readers, of the writer
+        self._writer = GroupCommit(
+            store,
+            run=self._run_writer,
+            max_waiting=max_waiting,
+            clock=clock,
+            observe=observe,
+        )
+
+    # In the order of the commits
+
+    def append(self, draft: Draft, then: Callable[[Appended], None] | None = None) -> Appended:
+        """Commit `draft`; `then` gets what it became, in the order of the room's log."""
+        appended: Appended = self._writer.submit(Job(draft=draft, then=then))
+        return appended
+
+    def enter(
+        self,
+        name: RoomName,
+        user: User,
+        since: Since | None,
+        then: Callable[[Entered], None] | None = None,
+    ) -> Entered:
+        """Make `user` a member of the room and return what was missed.
+
+        What is appended after `then` has run is not in it, and everything before is: whoever starts
+        to listen inside `then` misses nothing and gets nothing twice. The bulk is read beforehand, so
+        that a thousand clients that come back do not make the writer wait.
+        """
+        found = self._read(lambda tx: self._preview(tx, name, user.id, since))
+
+        def work(tx: Any) -> Entered:
+            return self._enter(tx, name, user, since, found)
+
+        return self._write(work, writes=not found.is_member, then=then)
+
+    def revisit(self, room: Room, user: User, since: Since | None) -> Entered:
+        """Return what a member of a conversation missed, who hears it already."""
+
+        def read(tx: Any) -> Entered:
+            missed = self._missed(tx, room, since) if since else None
+            last_seq = self._store.head(tx, room.id).last_seq
+            return Entered(room, last_seq, self._store.read_seq(tx, room.id, user.id), missed)
+
+        return self._read(read)
+
+    def leave(self, room_id: int, user_id: int) -> None:
+        """End a membership."""
+        self._write(lambda tx: self._store.remove_member(tx, room_id, user_id))
+
+    def conversation(self, first: User, second: User) -> Room:
+        """Return the room of these two."""
+        epoch = new_epoch()
+        return self._write(lambda tx: self._store.open_conversation(tx, first, second, epoch))
+
+    def open_room(self, name: RoomName) -> Room:
+        """Return the room of this name, made if there was none."""
+        epoch = new_epoch()
+        return self._read(lambda tx: self._store.find_room(tx, name.key)) or self._write(
+            lambda tx: self._store.open_room(tx, name, epoch)
+        )
+
+    def mark_read(self, room_id: int, user_id: int, seq: int) -> int:
+        """Move the user's read mark forward; return where it is."""
+        return self._write(lambda tx: self._store.mark_read(tx, room_id, user_id, seq))
+
+    # Users
+
+    def claim_name(self, name: Name, user_id: int | None, is_held: Callable[[int, int], bool]) -> User:
+        """Give a guest a name; see `Store.claim_name`."""
+        now = self._now()
+        return self._write(lambda tx: self._store.claim_name(tx, name, user_id, now, is_held))
+
+    def sign_in(self, subject: str, name: Name) -> User:
+        """Return the user of the site; see `Store.sign_in`. Writes only what is new."""
+        now = self._now()
+        return self._read(lambda tx: self._store.known_as(tx, subject, name)) or self._write(
+            lambda tx: self._store.sign_in(tx, subject, name, now)
+        )
+
+    def user(self, user_id: int) -> User | None:
+        """Return the user with this id."""
+        return self._read(lambda tx: self._store.user(tx, user_id))
+
+    def find_user(self, key: str) -> User | None:
+        """Return the user who has this name now."""
+        return self._read(lambda tx: self._store.find_user(tx, key))
+
+    def touch(self, user_ids: Collection[int]) -> None:
+        """Note that these users are here, so that their names stay theirs."""
+        now = self._now()
+        if user_ids:
+            self._write(lambda tx: self._store.touch(tx, user_ids, now))
+
+    # Reading
+
+    def check(self) -> None:
+        """Raise the refusal if nothing can be read."""
+        self._read(lambda tx: self._store.find_room(tx, ""))
+
+    def find_room(self, key: str) -> Room | None:
+        """Return the room with this key."""
+        return self._read(lambda tx: self._store.find_room(tx, key))
+
+    def find_conversation(self, user: User, key: str) -> tuple[User | None, Room | None]:
+        """Return who has the name with this key, and the room that they and `user` have, if any."""
+
+        def find(tx: Any) -> tuple[User | None, Room | None]:
+            other = self._store.find_user(tx, key)
+            if other is None:
+                return None, None
+            return other, self._store.find_room(tx, conversation_key(user, other))
+
+        return self._read(find)
+
+    def standings(self, user_id: int) -> list[Standing]:
+        """Return the rooms the user belongs to, with what is unread."""
+        return self._read(lambda tx: self._store.standings(tx, user_id))
+
+    def history(self, room_id: int, before: int | None, after: int | None, limit: int) -> Page:
+        """Return up to `limit` items; bounds are exclusive.
+
+        With `after` the log is replayed from there, changes included; without it come the latest
+        messages (below `before`) as they are now.
+        """
+        limit = min(limit, self._page_limit)
+        if after is not None:
+            return self._read(lambda tx: self._replay(tx, room_id, after, before, limit))
+        return self._read(lambda tx: self._latest(tx, room_id, before, limit))
+
+    def trim(self, keep: int | None, max_age_seconds: float | None) -> int:
+        """Delete what the retention no longer keeps, in small transactions; return how much."""
+        since = None if max_age_seconds is None else int((self._clock() - max_age_seconds) * 1000)
+        total = 0
+        for room_id in self._read(self._store.room_ids):
+            while gone := self._trim_step(room_id, keep, since):
+                total += gone
+        return total
+
+    def close(self, timeout_seconds: float = 5) -> None:
+        """Write what waits, then let go of files and threads."""
+        self._writer.close(timeout_seconds)
+        self._store.close()
+        for threads in self._threads or ():
+            threads.kill()
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for their commit."""
+        return self._writer.waiting
+
+    # How it is done
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _pools(self) -> tuple[ThreadPool, ThreadPool] | None:
+        """Return the readers' and the writer's native threads; None if the store never blocks."""
+        if self._threads is None and self._readers:
+            self._threads = ThreadPool(self._readers), ThreadPool(1)
+        return self._threads
+
+    def _run_writer(self, work: Callable[[Sequence[Job]], list[Any]], batch: Sequence[Job]) -> list[Any]:
+        pools = self._pools()
+        if pools is None:
+            return work(batch)
+        outcomes: list[Any] = pools[1].apply(work, (batch,))
+        return outcomes
+
+    def _write(
+        self,
+        work: Callable[[Any], T],
+        *,
+        writes: bool = True,
+        then: Callable[[T], None] | None = None,
+    ) -> T:
+        outcome: T = self._writer.submit(Job(work=work, writes=writes, then=then))
+        return outcome
+
+    def _read(self, work: Callable[[Any], T]) -> T:
+        def read() -> T:
+            with self._store.transaction(write=False) as tx:
+                return work(tx)
+
+        pools = self._pools()
+        if pools is None:
+            return read()
+        result: T = pools[0].apply(read)
+        return result
+
+    def _preview(self, tx: Any, name: RoomName, user_id: int, since: Since | None) -> _Preview:
+        room = self._store.find_room(tx, name.key)
+        if room is None:
+            return _Preview(None, False, None)
+        missed = self._missed(tx, room, since) if since else None
+        return _Preview(room, self._store.is_member(tx, room.id, user_id), missed)
+
+    def _enter(self, tx: Any, name: RoomName, user: User, since: Since | None, found: _Preview) -> Entered:
+        room = found.room or self._store.open_room(tx, name, new_epoch())
+        if not found.is_member:
+            self._store.add_member(tx, room.id, user.id)
+        missed = found.missed
+        if since and missed is None:
+            missed = self._missed(tx, room, since)
+        elif missed is not None and not missed.more:
+            rest = self._replay(tx, room.id, missed.reached, None, self._catch_up)
+            missed = replace(missed, items=[*missed.items, *rest.items], reached=rest.reached, more=rest.more)
+        last_seq = self._store.head(tx, room.id).last_seq
+        return Entered(room, last_seq, self._store.read_seq(tx, room.id, user.id), missed)
+
+    def _missed(self, tx: Any, room: Room, since: Since) -> Page:
+        head = self._store.head(tx, room.id)
+        if since.epoch == room.epoch and head.first_seq - 1 <= since.seq <= head.last_seq:
+            return self._replay(tx, room.id, since.seq, None, self._catch_up)
+        latest = self._latest(tx, room.id, None, self._page_limit)
+        return replace(latest, reached=head.last_seq, more=False, gap=True)
+
+    def _replay(self, tx: Any, room_id: int, after: int, before: int | None, limit: int) -> Page:
+        head = self._store.head(tx, room_id)
+        items, reached = self._store.replay(tx, room_id, after, before, limit)
+        end = head.last_seq if before is None else min(head.last_seq, before - 1)
+        gap = after < head.first_seq - 1
+        return Page(items, max(after, reached), more=reached < end and bool(reached), gap=gap)
+
+    def _latest(self, tx: Any, room_id: int, before: int | None, limit: int) -> Page:
+        messages = self._store.page_back(tx, room_id, before, limit + 1)
+        page = messages[-limit:]
+        reached = place(page[-1]) if page else 0
+        return Page(page, reached, more=len(messages) > limit)
+
+    def _trim_step(self, room_id: int, keep: int | None, since: int | None) -> int:
+        return self._write(lambda tx: self._store.trim(tx, room_id, keep, since, TRIM_STEP))
+
+
+def new_epoch() -> str:
+    """Return a room's epoch: random, so that no two logs are taken for each other."""
+    return secrets.token_hex(8)
+
+
+def open_log(settings: Settings, observe: Callable[[int, float], None] = lambda size, seconds: None) -> Log:
+    """Return the log that ``[storage]`` and ``[history]`` describe. Opens nothing yet."""
+    store: Store
+    url = settings.storage_url
+    if url is None:
+        store = MemoryStore()
+    else:
+        database = Database(
+            url,
+            synchronous=settings.storage.synchronous,
+            busy_seconds=settings.storage.busy_seconds,
+        )
+        store = SqlStore(database, reactions_per_message=settings.limits.reactions_per_message)
+    return Log(
+        store,
+        readers=settings.storage.readers if url is not None else 0,
+        max_waiting=settings.limits.waiting_writes,
+        page_limit=settings.history.page_limit,
+        catch_up=settings.history.catch_up,
+        observe=observe,
+    )

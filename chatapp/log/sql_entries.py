@@ -1,0 +1,224 @@
+"""The entries table: appending, reading, trimming."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, tuple_, update
+
+from chatapp.domain.messages import (
+    Draft,
+    Entry,
+    Item,
+    Kind,
+    Message,
+    User,
+    apply,
+    check_change,
+    check_repeat,
+    fold,
+    items,
+)
+from chatapp.errors import NotFound, Refusal
+from chatapp.log.schema import entries, rooms, users
+from chatapp.log.store import Appended, Head
+
+_entries = select(entries, users.c.name).join(users, users.c.id == entries.c.user_id)
+_raise_head = update(rooms).where(rooms.c.id == bindparam("room")).values(last_seq=bindparam("head"))
+_blank = (
+    update(entries)
+    .where(entries.c.room_id == bindparam("room"))
+    .where((entries.c.seq == bindparam("target")) | (entries.c.target_seq == bindparam("target")))
+    .where(entries.c.type.in_([Kind.MESSAGE.value, Kind.NOTICE.value, Kind.EDIT.value]))
+    .values(text="")
+)
+
+
+def _entry(row: Row[tuple[object, ...]]) -> Entry:
+    return Entry(
+        row.room_id,
+        row.seq,
+        Kind(row.type),
+        User(row.user_id, row.name),
+        row.text,
+        row.sent_at,
+        row.target_seq,
+        row.client_id,
+    )
+
+
+class SqlEntries:
+    """The part of `SqlStore` that knows the rooms' logs."""
+
+    def __init__(self, reactions_per_message: int) -> None:
+        self._reactions_per_message = reactions_per_message
+
+    def append(self, tx: Connection, drafts: Sequence[Draft], now: int) -> list[Appended | Refusal]:
+        heads = self._lock_heads(tx, {draft.room.id for draft in drafts})
+        known = self._already_stored(tx, drafts)
+        targets = self._targets(tx, drafts)
+        outcomes: list[Appended | Refusal] = []
+        new: list[Entry] = []
+        for draft in drafts:
+            repeat_key = (draft.user.id, draft.client_id)
+            try:
+                if draft.client_id is not None and repeat_key in known:
+                    check_repeat(draft, known[repeat_key])
+                    outcomes.append(Appended(known[repeat_key], None, repeated=True))
+                    continue
+                appended = self._number(draft, heads, targets, now)
+            except Refusal as refusal:
+                outcomes.append(refusal)
+                continue
+            outcomes.append(appended)
+            new.append(appended.entry)
+            known[repeat_key] = appended.entry
+        self._insert(tx, new, heads)
+        return outcomes
+
+    @staticmethod
+    def _lock_heads(tx: Connection, room_ids: set[int]) -> dict[int, int]:
+        found = select(rooms.c.id, rooms.c.last_seq).where(rooms.c.id.in_(room_ids)).order_by(rooms.c.id)
+        return {row.id: row.last_seq for row in tx.execute(found.with_for_update())}
+
+    @staticmethod
+    def _already_stored(tx: Connection, drafts: Sequence[Draft]) -> dict[tuple[int, str | None], Entry]:
+        keys = [(draft.user.id, draft.client_id) for draft in drafts if draft.client_id is not None]
+        if not keys:
+            return {}
+        found = _entries.where(tuple_(entries.c.user_id, entries.c.client_id).in_(keys))
+        return {(row.user_id, row.client_id): _entry(row) for row in tx.execute(found)}
+
+    def _targets(self, tx: Connection, drafts: Sequence[Draft]) -> dict[tuple[int, int], Message]:
+        """Return the messages that `drafts` want to change, by room and seq."""
+        wanted: dict[int, set[int]] = defaultdict(set)
+        for draft in drafts:
+            if draft.target_seq is not None:
+                wanted[draft.room.id].add(draft.target_seq)
+        return {
+            (room_id, seq): message
+            for room_id, seqs in wanted.items()
+            for seq, message in self._fold(tx, room_id, seqs).items()
+        }
+
+    def _number(
+        self, draft: Draft, heads: dict[int, int], targets: dict[tuple[int, int], Message], now: int
+    ) -> Appended:
+        """Give the draft its place and say what it makes of its room. Raises the refusal."""
+        room_id = draft.room.id
+        if room_id not in heads:
+            raise NotFound("There is no such room.")
+        target = None
+        if draft.target_seq is not None:
+            target = targets.get((room_id, draft.target_seq))
+            check_change(draft, target, reactions_per_message=self._reactions_per_message)
+        heads[room_id] += 1
+        entry = Entry(
+            room_id,
+            heads[room_id],
+            draft.kind,
+            draft.user,
+            draft.text,
+            now,
+            draft.target_seq,
+            draft.client_id,
+        )
+        if target is None:
+            targets[room_id, entry.seq] = Message(entry, entry.text)
+            return Appended(entry, Message(entry, entry.text))
+        apply(target, entry)
+        # A copy, for later drafts of this batch may change the same message again.
+        reactions = {emoji: list(givers) for emoji, givers in target.reactions.items()}
+        return Appended(entry, replace(target, reactions=reactions))
+
+    @staticmethod
+    def _insert(tx: Connection, new: Sequence[Entry], heads: dict[int, int]) -> None:
+        if not new:
+            return
+        tx.execute(
+            insert(entries),
+            [
+                {
+                    "room_id": entry.room_id,
+                    "seq": entry.seq,
+                    "type": entry.kind.value,
+                    "user_id": entry.user.id,
+                    "text": entry.text,
+                    "target_seq": entry.target_seq,
+                    "client_id": entry.client_id,
+                    "sent_at": entry.sent_at_ms,
+                }
+                for entry in new
+            ],
+        )
+        touched = {entry.room_id for entry in new}
+        tx.execute(_raise_head, [{"room": room_id, "head": heads[room_id]} for room_id in touched])
+        deleted = [
+            {"room": entry.room_id, "target": entry.target_seq} for entry in new if entry.kind is Kind.DELETE
+        ]
+        if deleted:
+            tx.execute(_blank, deleted)
+
+    def head(self, tx: Connection, room_id: int) -> Head:
+        first = select(func.min(entries.c.seq)).where(entries.c.room_id == room_id).scalar_subquery()
+        row = tx.execute(select(rooms.c.last_seq, first).where(rooms.c.id == room_id)).one()
+        return Head(row[0] + 1 if row[1] is None else row[1], row[0])
+
+    def replay(
+        self, tx: Connection, room_id: int, after: int, before: int | None, limit: int
+    ) -> tuple[list[Item], int]:
+        found = _entries.where(entries.c.room_id == room_id, entries.c.seq > after)
+        if before is not None:
+            found = found.where(entries.c.seq < before)
+        page = self._page(tx, found.order_by(entries.c.seq).limit(limit))
+        targets = {entry.target_seq if entry.kind.is_change else entry.seq for entry in page}
+        messages = self._fold(tx, room_id, {seq for seq in targets if seq is not None})
+        return items(page, messages), page[-1].seq if page else 0
+
+    def page_back(self, tx: Connection, room_id: int, before: int | None, limit: int) -> list[Message]:
+        found = _entries.where(entries.c.room_id == room_id, entries.c.target_seq.is_(None))
+        if before is not None:
+            found = found.where(entries.c.seq < before)
+        page = self._page(tx, found.order_by(entries.c.seq.desc()).limit(limit))
+        changes = self._changes(tx, room_id, [entry.seq for entry in page])
+        return [fold(entry, changes[entry.seq]) for entry in reversed(page)]
+
+    @staticmethod
+    def _page(tx: Connection, found: Select[tuple[object, ...]]) -> list[Entry]:
+        return [_entry(row) for row in tx.execute(found)]
+
+    def _fold(self, tx: Connection, room_id: int, seqs: set[int]) -> dict[int, Message]:
+        """Return those of the messages `seqs` that the log holds, as they are now."""
+        if not seqs:
+            return {}
+        found = _entries.where(
+            entries.c.room_id == room_id, entries.c.seq.in_(seqs), entries.c.target_seq.is_(None)
+        )
+        page = self._page(tx, found)
+        changes = self._changes(tx, room_id, [entry.seq for entry in page])
+        return {entry.seq: fold(entry, changes[entry.seq]) for entry in page}
+
+    def _changes(self, tx: Connection, room_id: int, seqs: Iterable[int]) -> defaultdict[int, list[Entry]]:
+        """Return the changes of the messages `seqs`, by message, in the log's order."""
+        found = _entries.where(entries.c.room_id == room_id, entries.c.target_seq.in_(list(seqs)))
+        changes: defaultdict[int, list[Entry]] = defaultdict(list)
+        for entry in self._page(tx, found.order_by(entries.c.seq)):
+            changes[entry.target_seq or 0].append(entry)
+        return changes
+
+    def trim(self, tx: Connection, room_id: int, keep: int | None, since: int | None, limit: int) -> int:
+        head = self.head(tx, room_id)
+        cut = head.first_seq - 1
+        if keep is not None:
+            cut = max(cut, head.last_seq - keep)
+        if since is not None:
+            start = select(entries.c.seq, entries.c.sent_at).where(entries.c.room_id == room_id)
+            for row in tx.execute(start.order_by(entries.c.seq).limit(limit)):
+                if row.sent_at >= since:
+                    break
+                cut = max(cut, row.seq)
+        cut = min(cut, head.first_seq - 1 + limit)
+        gone = tx.execute(delete(entries).where(entries.c.room_id == room_id, entries.c.seq <= cut))
+        return gone.rowcount

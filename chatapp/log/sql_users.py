@@ -1,0 +1,90 @@
+"""The users table: who has which name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+
+from chatapp.domain.messages import User
+from chatapp.domain.names import Name, name_key
+from chatapp.errors import NameTaken
+from chatapp.log.schema import users
+
+
+class SqlUsers:
+    """The part of `SqlStore` that knows users."""
+
+    def claim_name(
+        self,
+        tx: Connection,
+        name: Name,
+        user_id: int | None,
+        now: int,
+        is_held: Callable[[int, int], bool],
+    ) -> User:
+        same = or_(
+            users.c.name_key == name.key,
+            users.c.skeleton == name.skeleton,
+        )
+        for holder in tx.execute(select(users).where(same)):
+            if holder.id == user_id:
+                continue
+            if holder.subject is not None or is_held(holder.id, holder.seen_at):
+                raise NameTaken(f"The name {name.display!r} is taken.")
+            self._let_go(tx, holder.id)
+        named = {"name": name.display, "name_key": name.key, "skeleton": name.skeleton, "seen_at": now}
+        if user_id is not None:
+            if tx.execute(update(users).where(users.c.id == user_id).values(named)).rowcount:
+                return User(user_id, name.display)
+        return User(_insert(tx, named), name.display)
+
+    def sign_in(self, tx: Connection, subject: str, name: Name, now: int) -> User:
+        known = tx.execute(select(users).where(users.c.subject == subject)).one_or_none()
+        name = self._free_name(tx, name, known)
+        named = {"name": name.display, "name_key": name.key, "skeleton": None, "seen_at": now}
+        if known is not None:
+            tx.execute(update(users).where(users.c.id == known.id).values(named))
+            return User(known.id, name.display)
+        return User(_insert(tx, {**named, "subject": subject}), name.display)
+
+    def _free_name(self, tx: Connection, name: Name, known: Row[tuple[object, ...]] | None) -> Name:
+        """Return `name`, or the first of name-2, name-3 … that no other user of the site has."""
+        number, wanted = 1, name
+        while True:
+            holder = tx.execute(select(users).where(users.c.name_key == name.key)).one_or_none()
+            if holder is None or (known is not None and holder.id == known.id):
+                return name
+            if holder.subject is None:  # a guest: the site's own users come first
+                self._let_go(tx, holder.id)
+                return name
+            number += 1
+            display = f"{wanted.display}-{number}"
+            name = replace(wanted, display=display, key=name_key(display))
+
+    @staticmethod
+    def _let_go(tx: Connection, user_id: int) -> None:
+        tx.execute(update(users).where(users.c.id == user_id).values(name_key=None, skeleton=None))
+
+    def known_as(self, tx: Connection, subject: str, name: Name) -> User | None:
+        same = (users.c.subject == subject, users.c.name == name.display, users.c.name_key == name.key)
+        row = tx.execute(select(users.c.id, users.c.name).where(*same)).one_or_none()
+        return None if row is None else User(row.id, row.name)
+
+    def user(self, tx: Connection, user_id: int) -> User | None:
+        row = tx.execute(select(users.c.id, users.c.name).where(users.c.id == user_id)).one_or_none()
+        return None if row is None else User(row.id, row.name)
+
+    def find_user(self, tx: Connection, key: str) -> User | None:
+        row = tx.execute(select(users.c.id, users.c.name).where(users.c.name_key == key)).one_or_none()
+        return None if row is None else User(row.id, row.name)
+
+    def touch(self, tx: Connection, user_ids: Collection[int], now: int) -> None:
+        tx.execute(update(users).where(users.c.id.in_(user_ids)).values(seen_at=now))
+
+
+def _insert(tx: Connection, values: dict[str, object]) -> int:
+    key = tx.execute(insert(users).values(values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])

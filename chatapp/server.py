@@ -1,0 +1,309 @@
+"""`ChatServer`: puts the parts together, and is what a host site works with."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import flask
+from gevent.pywsgi import WSGIServer
+
+from chatapp import hosting
+from chatapp.auth import GuestTokens, SiteAuth, make_sidecar_readable
+from chatapp.chat.context import Context
+from chatapp.chat.hooks import Hooks
+from chatapp.chat.people import People
+from chatapp.chat.reading import Reading
+from chatapp.chat.rooms import Rooms
+from chatapp.chat.speech import Speech
+from chatapp.domain.messages import Draft, Kind, Room, User
+from chatapp.domain.names import name_key, parse_room_name, site_name
+from chatapp.domain.presence import Presence
+from chatapp.domain.text import parse_client_id, parse_text
+from chatapp.engine.origins import Origins
+from chatapp.engine.server import SocketDelivery, SocketServer
+from chatapp.engine.websocket import Handler
+from chatapp.errors import HostingError, NoSuchUser, SettingsError
+from chatapp.handlers import Handlers
+from chatapp.housekeeping import Housekeeping
+from chatapp.log.log import open_log
+from chatapp.metrics import Metrics
+from chatapp.rates import Rates
+from chatapp.secret import secret_key
+from chatapp.settings import Settings, load_settings
+from chatapp.web.blueprint import make_blueprint
+from chatapp.wire import SYSTEM, Composer, Wire, member
+
+logger = logging.getLogger("chatapp.server")
+
+F = TypeVar("F", bound=Callable[..., Any])
+StartResponse = Callable[..., Any]
+Environ = dict[str, Any]
+
+#: What one polling request or one frame may hold at least, and for each byte of the longest message:
+#: JSON may write a character of one byte as six (``\u0007``).
+MIN_HTTP_BYTES = 64 * 1024
+HTTP_BYTES_PER_MESSAGE_BYTE = 6
+
+#: How long `ChatServer.stop` waits for requests under way.
+STOP_SECONDS = 2
+
+
+class ChatServer:
+    """A chat server, alone or inside a Flask site.
+
+    ``settings`` is a `Settings`, the path of an INI file, or None for ``CHATAPP_CONFIG`` and, without
+    that, the defaults. Raises SettingsError with every fault. Nothing is started or opened before the
+    first request, `start`, `post` or `send_private`.
+    """
+
+    def __init__(self, settings: Settings | str | os.PathLike[str] | None = None) -> None:
+        if not isinstance(settings, Settings):
+            settings = load_settings(settings)
+        self.settings = settings
+        self.hooks = Hooks()
+        self.metrics = Metrics()
+        #: python-socketio's server, for events of the host's own: ``chat.sio.on("my event", …)``.
+        self.sio = SocketServer(
+            cors_allowed_origins=Origins(settings.app),
+            ping_interval=settings.app.ping_interval_seconds,
+            ping_timeout=settings.app.ping_timeout_seconds,
+            max_http_buffer_size=max(
+                MIN_HTTP_BYTES, settings.limits.message_bytes * HTTP_BYTES_PER_MESSAGE_BYTE
+            ),
+        )
+        self._site_auth = SiteAuth(settings.auth)
+        self._app: flask.Flask | None = None
+        self._served: WSGIServer | None = None
+        self._put_together()
+
+    def _put_together(self) -> None:
+        settings = self.settings
+        context = self._context = Context(
+            settings=settings,
+            log=open_log(settings, self.metrics.observe_commit),
+            presence=Presence(settings.limits.leave_grace_seconds),
+            delivery=SocketDelivery(self.sio),
+            hooks=self.hooks,
+            rates=Rates(settings.limits),
+            metrics=self.metrics,
+            composer=Composer(settings.message_types),
+            wake=lambda: self._housekeeping.wake(),
+        )
+        is_guest_mode = settings.auth.mode == "guest"
+        tokens = GuestTokens(lambda: secret_key(settings), settings.auth.token_days)
+        people = People(
+            context,
+            tokens=tokens if is_guest_mode else None,
+            site_user=None if is_guest_mode else self._site_auth.site_user,
+        )
+        rooms = Rooms(context, people)
+        self._speech = Speech(context)
+        self._handlers = Handlers(context, people, rooms, self._speech, Reading(context))
+        self._housekeeping = Housekeeping(context, rooms)
+        self.sio.on("connect", self._handlers.connect)
+        self.sio.on("disconnect", self._handlers.disconnect)
+        self.sio.dispatcher = self._handlers
+        presence = context.presence
+        self.metrics.gauge("chatapp_connections", "Clients connected", presence.connections)
+        self.metrics.gauge("chatapp_users", "Users connected", lambda: len(presence.user_ids()))
+        self.metrics.gauge("chatapp_waiting_writes", "Writes that wait", lambda: context.log.waiting)
+
+    # Hooks and callbacks; each returns its function, so that it can be used as a decorator
+
+    def on_join(self, function: F) -> F:
+        """Call ``function(user, room)`` when a user has come into a room: once, not for each tab."""
+        return self.hooks.add("on_join", function)
+
+    def on_leave(self, function: F) -> F:
+        """Call ``function(user, room)`` when the last of a user's connections has left a room."""
+        return self.hooks.add("on_leave", function)
+
+    def on_message(self, function: F) -> F:
+        """Call ``function(message)`` with each message object, once it is stored and delivered."""
+        return self.hooks.add("on_message", function)
+
+    def on_private_message(self, function: F) -> F:
+        """Call ``function(message)`` with each private message object, as its sender sees it."""
+        return self.hooks.add("on_private_message", function)
+
+    def before_join(self, function: F) -> F:
+        """Ask ``function(pending)``, a `PendingJoin`, before each join: it may change or refuse it."""
+        return self.hooks.add("before_join", function)
+
+    def before_message(self, function: F) -> F:
+        """Ask ``function(pending)``, a `PendingMessage`, before each message and edit."""
+        return self.hooks.add("before_message", function)
+
+    def identify(self, function: F) -> F:
+        """With ``[auth] mode = custom``: ``function(request)`` returns who it is, as a name or as
+        ``(id, name)``, or None for nobody, or raises a `Refusal`. The id stays a user's for ever, the
+        name may change. Raises SettingsError in another mode, in which it would never be asked."""
+        if self.settings.auth.mode != "custom":
+            raise SettingsError(["[auth] mode: must be custom, or @chat.identify is never asked"])
+        self._site_auth.identify = function
+        return function
+
+    # Running
+
+    def init_app(self, app: flask.Flask, *, realtime: bool = True) -> None:
+        """Put the chat into a Flask app: its pages below ``[web] prefix``, its sockets at
+        ``[app] socketio_path``, and itself at ``app.extensions["chatapp"]``.
+
+        With ``realtime=False`` the sockets stay away: for a site on sync or threaded workers, with
+        ``chatapp serve`` beside it. Raises HostingError where sockets cannot work.
+        """
+        if "chatapp" in app.extensions or self._app is not None:
+            raise HostingError(
+                "This app or this ChatServer was initialised before: call init_app once, with one each."
+            )
+        app.extensions["chatapp"] = self
+        self._app = self._site_auth.app = app
+        app.register_blueprint(make_blueprint(self.settings, self.metrics, self._context.log.check))
+        if realtime:
+            hosting.check_gunicorn()
+            app.wsgi_app = self._beside(app.wsgi_app)  # type: ignore[method-assign]
+
+    def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a Socket.IO request: the WSGI application of the sockets alone."""
+        try:
+            hosting.check_serving()
+            self._site_auth.check()
+        except HostingError as error:
+            logger.error("%s", error.message)
+            start_response("503 Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")])
+            return [error.message.encode()]
+        self._housekeeping.start()
+        answer: Iterable[bytes] = self.sio.handle_request(environ, start_response)
+        return answer
+
+    def start(self, on_ready: Callable[[str, int], None] | None = None) -> None:
+        """Serve on ``[app] host`` and ``port`` until `stop`; ``on_ready(host, port)`` when listening.
+
+        Needs a process that gevent has patched. Raises HostingError without, if the port is taken or if
+        nobody can say who is who, and SettingsError if a setting is missing.
+        """
+        hosting.check_serving()
+        self._site_auth.check()
+        if self._app is None:
+            self.init_app(make_app(self.settings))
+        address = (self.settings.app.host, self.settings.app.port)
+        self._served = WSGIServer(address, self._app, handler_class=Handler, log=None)
+        try:
+            self._served.start()
+        except OSError as error:
+            raise HostingError(
+                f"Cannot listen on {address[0]} port {address[1]} ({error.strerror}): set PORT, or port in"
+                " [app], to a free one."
+            ) from None
+        if on_ready is not None:
+            on_ready(self.settings.app.host, self._served.server_port)
+        try:
+            self._served.serve_forever(stop_timeout=STOP_SECONDS)
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """Let `start` return. Callable from any greenlet, and from `gevent.signal_handler`."""
+        if self._served is not None:
+            self._served.stop(timeout=STOP_SECONDS)
+
+    def close(self) -> None:
+        """Write what waits and let go of everything. For the end of the process."""
+        self._housekeeping.stop()
+        self._context.log.close()
+
+    def _beside(self, site: Callable[..., Any]) -> Callable[..., Any]:
+        path = self.settings.app.socketio_path + "/"
+
+        def route(environ: Environ, start_response: StartResponse) -> Any:
+            if environ.get("PATH_INFO", "").startswith(path):
+                return self.wsgi(environ, start_response)
+            return site(environ, start_response)
+
+        return route
+
+    # The host's own voice
+
+    def post(
+        self,
+        room: str,
+        text: str,
+        *,
+        sender: str = SYSTEM,
+        notice: bool = False,
+        client_id: str | None = None,
+    ) -> Wire:
+        """Store a message in a room, made if need be, and deliver it; return its receipt
+        ``{room, seq, id, sent_at, epoch}``. Repeated with the same `client_id` it is stored once.
+        Raises a `Refusal`."""
+        name = parse_room_name(room, self.settings.limits.room_characters)
+        kind = Kind.NOTICE if notice else Kind.MESSAGE
+        return self._append(self._context.log.open_room(name), self._host(sender), kind, text, client_id)
+
+    def send_private(self, to: str, text: str, *, sender: str = SYSTEM, client_id: str | None = None) -> Wire:
+        """Store a private message from the host to the user of this name, and deliver it; return its
+        receipt. Raises NoSuchUser."""
+        host = self._host(sender)
+        room = self._context.conversation(host, to)
+        return self._append(room, host, Kind.MESSAGE, text, client_id)
+
+    def members(self, room: str) -> list[Wire]:
+        """Return who is in a room right now: ``{user_id, username}`` each, by name."""
+        key = parse_room_name(room, self.settings.limits.room_characters).key
+        known = self._context.log.find_room(key)
+        users = self._context.presence.members(known.id, None, sys.maxsize)[0] if known else []
+        return [member(user) for user in users]
+
+    def distribute_message(self, room: str, text: str) -> None:
+        """Show a notice to whoever is in a room right now. It is not stored and has no ``seq``: who is
+        away never sees it. `post` is what stores."""
+        key = parse_room_name(room, self.settings.limits.room_characters).key
+        known = self._context.log.find_room(key)
+        if known is not None:
+            notice = self._context.composer.notice(known.name, text, self._context.now_ms())
+            self._context.delivery.to_room(known.id, self.settings.events.newmsg, notice)
+
+    def send_message(self, to: str, text: str, *, code: str = "message") -> None:
+        """Send a ``server notice`` ``{code, message}`` to all connections that the user of this name has
+        right now. Not stored. Raises NoSuchUser."""
+        user = self._context.log.find_user(name_key(to))
+        if user is None:
+            raise NoSuchUser(f"Nobody is called {to!r}.")
+        notice = {"code": code, "message": text}
+        self._context.delivery.to_user(user.id, self.settings.events.notice, notice)
+
+    def _host(self, sender: str) -> User:
+        name = site_name(sender, self.settings.limits.username_characters)
+        return self._context.log.sign_in(f"host:{name.key}", name)
+
+    def _append(self, room: Room, user: User, kind: Kind, text: str, client_id: str | None) -> Wire:
+        limits = self.settings.limits
+        text = parse_text(text, limits.message_characters, limits.message_bytes)
+        return self._speech.append(Draft(room, user, kind, text, client_id=parse_client_id(client_id)))
+
+
+def make_app(settings: Settings) -> flask.Flask:
+    """Return the Flask app of a chat server that stands alone or beside a site. Raises SettingsError."""
+    app = flask.Flask("chatapp", static_folder=None)
+    app.add_url_rule("/", "home", lambda: flask.redirect(settings.web.prefix + "/"))
+    make_sidecar_readable(app, settings.auth)
+    return app
+
+
+def create_app(settings: Settings | str | os.PathLike[str] | None = None) -> flask.Flask:
+    """Return a Flask app with a chat server in it, for ``wsgi:app``.
+
+    Under gunicorn a wrong setting or a way of running that cannot work ends the start with its
+    sentence, without a traceback.
+    """
+    try:
+        chat = ChatServer(settings)
+        app = make_app(chat.settings)
+        chat.init_app(app)
+    except (SettingsError, HostingError) as error:
+        hosting.end_start(error)
+    return app

@@ -1,0 +1,1 @@
+"""What the chat serves over plain HTTP."""

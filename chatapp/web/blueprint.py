@@ -1,0 +1,36 @@
+"""The chat's own pages: what runs here, whether it is well, and its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, abort, jsonify, render_template, request
+
+from chatapp.errors import Refusal
+from chatapp.metrics import Metrics
+from chatapp.settings import Settings
+
+
+def make_blueprint(settings: Settings, metrics: Metrics, check_storage: Callable[[], None]) -> Blueprint:
+    """Return the blueprint. ``check_storage()`` raises a Refusal when the log cannot be read."""
+    blueprint = Blueprint("chatapp", __name__, url_prefix=settings.web.prefix, template_folder="templates")
+
+    @blueprint.get("/")
+    def about() -> str:
+        return render_template("chatapp/about.html", url=request.host_url.rstrip("/"), settings=settings)
+
+    @blueprint.get("/health")
+    def health() -> tuple[Response, int]:
+        try:
+            check_storage()
+        except Refusal as refusal:
+            return jsonify(ok=False, error=refusal.to_wire()), refusal.http_status
+        return jsonify(ok=True), 200
+
+    @blueprint.get("/metrics")
+    def metrics_text() -> Response:
+        if not settings.web.metrics:
+            abort(404)
+        return Response(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return blueprint

@@ -1,0 +1,341 @@
+"""What every store has to do, asked of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatapp.domain.messages import Change, Draft, Kind, Room, User
+from chatapp.domain.names import Name, parse_guest_name, parse_room_name, site_name
+from chatapp.errors import Forbidden, InvalidPayload, LimitReached, NameTaken, NotFound, Refusal
+from chatapp.log.database import Database
+from chatapp.log.memory import MemoryStore
+from chatapp.log.sql import SqlStore
+from chatapp.log.store import Appended, Store
+
+NOW = 1_700_000_000_000
+
+
+def sqlite_store(tmp_path: Path) -> Store:
+    database = Database(f"sqlite:///{tmp_path}/chat.db", synchronous="normal", busy_seconds=1)
+    return SqlStore(database, reactions_per_message=3)
+
+
+def memory_store(tmp_path: Path) -> Store:
+    return MemoryStore()
+
+
+STORES = {"sqlite": sqlite_store, "memory": memory_store}
+DURABLE = ["sqlite"]
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = STORES[request.param](tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=DURABLE)
+def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    store = STORES[request.param](tmp_path)
+    yield store
+    store.close()
+
+
+def named(text: str) -> Name:
+    return parse_guest_name(text, 32)
+
+
+def guest(store: Store, tx: Any, text: str) -> User:
+    return store.claim_name(tx, named(text), None, NOW, lambda user_id, seen_at: True)
+
+
+def a_room(store: Store, tx: Any, text: str = "lobby") -> Room:
+    return store.open_room(tx, parse_room_name(text, 64), "e1")
+
+
+def say(store: Store, tx: Any, room: Room, user: User, *texts: str) -> list[Any]:
+    return store.append(tx, [Draft(room, user, Kind.MESSAGE, text) for text in texts], NOW)
+
+
+def texts(items: list[Any]) -> list[str]:
+    return [item.message.text if isinstance(item, Change) else item.text for item in items]
+
+
+def test_a_rooms_entries_are_numbered_from_one_without_holes(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann, lobby, den = guest(store, tx, "ann"), a_room(store, tx), a_room(store, tx, "den")
+        both = [Draft(room, ann, Kind.MESSAGE, "x") for room in (lobby, den, lobby)]
+        first = [outcome.entry.seq for outcome in store.append(tx, both, NOW)]  # type: ignore[union-attr]
+    with store.transaction(write=True) as tx:
+        second = [outcome.entry.seq for outcome in say(store, tx, lobby, ann, "y", "z")]
+        assert store.head(tx, lobby.id).last_seq == 4
+    assert (first, second) == ([1, 1, 2], [3, 4])
+
+
+def test_a_room_is_found_by_key_whatever_its_case_and_keeps_its_first_epoch(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        made = store.open_room(tx, parse_room_name("Lobby", 64), "e1")
+        again = store.open_room(tx, parse_room_name("LOBBY", 64), "e2")
+        assert made == again and again.epoch == "e1" and again.name == "Lobby"
+        assert store.find_room(tx, parse_room_name("nowhere", 64).key) is None
+        assert list(store.room_ids(tx)) == [made.id]
+
+
+def test_a_name_in_use_is_refused_and_its_lookalike_too(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        guest(store, tx, "paypal")
+    for wanted in ("PayPal", "paypa1"):
+        with pytest.raises(NameTaken), store.transaction(write=True) as tx:
+            guest(store, tx, wanted)
+
+
+def test_a_name_that_is_no_longer_held_goes_to_a_new_user(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        first = guest(store, tx, "ann")
+        second = store.claim_name(tx, named("Ann"), None, NOW + 5, lambda user_id, seen_at: seen_at > NOW)
+        assert second.id != first.id
+        assert store.find_user(tx, named("ann").key) == second
+        assert store.user(tx, first.id) == first  # old messages keep their author
+
+
+def test_a_held_name_stays_with_who_was_seen_since(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        first = guest(store, tx, "ann")
+        store.touch(tx, [first.id], NOW + 10)
+    with pytest.raises(NameTaken), store.transaction(write=True) as tx:
+        store.claim_name(tx, named("ann"), None, NOW + 20, lambda user_id, seen_at: seen_at >= NOW + 10)
+
+
+def test_a_guest_claims_another_name_and_stays_the_same_user(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann = guest(store, tx, "ann")
+        anna = store.claim_name(tx, named("anna"), ann.id, NOW, lambda user_id, seen_at: True)
+        assert anna == User(ann.id, "anna")
+        assert store.find_user(tx, named("ann").key) is None
+
+
+def test_a_claim_with_the_id_of_a_user_who_is_gone_makes_a_new_one(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        user = store.claim_name(tx, named("ann"), 4711, NOW, lambda user_id, seen_at: True)
+        assert store.user(tx, user.id) == user
+
+
+def test_the_site_names_its_users_and_a_name_two_have_gets_a_number(store: Store) -> None:
+    alex = site_name("Alex", 32)
+    with store.transaction(write=True) as tx:
+        assert store.known_as(tx, "site:1", alex) is None
+        first = store.sign_in(tx, "site:1", alex, NOW)
+        second = store.sign_in(tx, "site:2", alex, NOW)
+        assert (first.name, second.name) == ("Alex", "Alex-2")
+        assert store.sign_in(tx, "site:1", alex, NOW) == first
+        assert store.sign_in(tx, "site:2", alex, NOW) == second
+        assert store.known_as(tx, "site:1", alex) == first
+        renamed = store.sign_in(tx, "site:1", site_name("Alexa", 32), NOW)
+        assert renamed == User(first.id, "Alexa")
+
+
+def test_the_sites_user_takes_a_name_over_from_a_guest(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        guest(store, tx, "ann")
+        ann = store.sign_in(tx, "site:1", site_name("ann", 32), NOW)
+        assert ann.name == "ann"
+        assert store.find_user(tx, named("ann").key) == ann
+    with pytest.raises(NameTaken), store.transaction(write=True) as tx:
+        store.claim_name(tx, named("ann"), None, NOW, lambda user_id, seen_at: False)
+
+
+def test_a_conversation_is_the_same_room_from_both_sides(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann, bob = guest(store, tx, "ann"), guest(store, tx, "bob")
+        room = store.open_conversation(tx, ann, bob, "e1")
+        assert store.open_conversation(tx, bob, ann, "e2") == room
+        assert (room.name_for(ann.id), room.name_for(bob.id)) == ("@bob", "@ann")
+        assert store.is_member(tx, room.id, ann.id) and store.is_member(tx, room.id, bob.id)
+        store.open_conversation(tx, ann, ann, "e3")
+
+
+def test_a_new_member_has_nothing_unread_and_read_marks_only_move_forward(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann, room = guest(store, tx, "ann"), a_room(store, tx)
+        say(store, tx, room, ann, "1", "2", "3")
+        assert not store.is_member(tx, room.id, ann.id)
+        store.add_member(tx, room.id, ann.id)
+        store.add_member(tx, room.id, ann.id)
+        assert store.read_seq(tx, room.id, ann.id) == 3
+        say(store, tx, room, ann, "4", "5")
+        assert store.mark_read(tx, room.id, ann.id, 4) == 4
+        assert store.mark_read(tx, room.id, ann.id, 2) == 4
+        assert store.mark_read(tx, room.id, ann.id, 99) == 5
+        store.remove_member(tx, room.id, ann.id)
+        assert store.standings(tx, ann.id) == []
+        assert store.mark_read(tx, room.id, ann.id, 5) == 0
+
+
+def test_standings_list_ones_rooms(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann, room, other = guest(store, tx, "ann"), a_room(store, tx), a_room(store, tx, "other")
+        store.add_member(tx, room.id, ann.id)
+        say(store, tx, room, ann, "1")
+        [standing] = store.standings(tx, ann.id)
+        assert (standing.room, standing.last_seq, standing.read_seq) == (room, 1, 0)
+        assert other.id != room.id
+
+
+def test_a_change_of_what_is_not_there_is_refused_and_takes_no_number(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann, room = guest(store, tx, "ann"), a_room(store, tx)
+        drafts = [Draft(room, ann, Kind.EDIT, "x", target_seq=7), Draft(room, ann, Kind.MESSAGE, "y")]
+        refused, appended = store.append(tx, drafts, NOW)
+        assert isinstance(refused, NotFound)
+        assert isinstance(appended, Appended) and appended.entry.seq == 1
+
+
+# What only those can do that keep entries
+
+
+def test_unread_counts_the_messages_of_others(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, bob, room = guest(durable, tx, "ann"), guest(durable, tx, "bob"), a_room(durable, tx)
+        durable.add_member(tx, room.id, ann.id)
+        say(durable, tx, room, bob, "1", "2")
+        say(durable, tx, room, ann, "3")
+        durable.append(tx, [Draft(room, bob, Kind.REACT, "👍", target_seq=3)], NOW)
+        assert durable.standings(tx, ann.id)[0].unread == 2
+        durable.mark_read(tx, room.id, ann.id, 1)
+        assert durable.standings(tx, ann.id)[0].unread == 1
+
+
+def test_a_client_id_is_stored_once_per_user_within_a_batch_and_across(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, bob, room = guest(durable, tx, "ann"), guest(durable, tx, "bob"), a_room(durable, tx)
+        mine, theirs = (Draft(room, user, Kind.MESSAGE, "x", client_id="c1") for user in (ann, bob))
+        first = durable.append(tx, [mine, mine, theirs], NOW)
+    with durable.transaction(write=True) as tx:
+        second = durable.append(tx, [mine], NOW + 9)
+    entries = [outcome.entry for outcome in [*first, *second] if isinstance(outcome, Appended)]
+    assert [entry.seq for entry in entries] == [1, 1, 2, 1]
+    assert {entry.sent_at_ms for entry in entries} == {NOW}
+    assert [outcome.repeated for outcome in [*first, *second]] == [False, True, False, True]
+
+
+def test_a_client_id_used_for_something_else_is_refused(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, room, other = guest(durable, tx, "ann"), a_room(durable, tx), a_room(durable, tx, "other")
+        durable.append(tx, [Draft(room, ann, Kind.MESSAGE, "x", client_id="c1")], NOW)
+        [refused] = durable.append(tx, [Draft(other, ann, Kind.MESSAGE, "x", client_id="c1")], NOW)
+        assert isinstance(refused, InvalidPayload)
+
+
+def test_edits_deletions_and_reactions_are_entries_that_fold_into_the_message(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, bob, room = guest(durable, tx, "ann"), guest(durable, tx, "bob"), a_room(durable, tx)
+        say(durable, tx, room, ann, "teh", "second")
+        changes = [
+            Draft(room, ann, Kind.EDIT, "the", target_seq=1),
+            Draft(room, bob, Kind.REACT, "👍", target_seq=1),
+            Draft(room, bob, Kind.REACT, "👍", target_seq=1),
+            Draft(room, ann, Kind.REACT, "🎉", target_seq=1),
+            Draft(room, ann, Kind.UNREACT, "🎉", target_seq=1),
+        ]
+        outcomes = durable.append(tx, changes, NOW + 1)
+        folded = [outcome.message for outcome in outcomes if isinstance(outcome, Appended)]
+        assert [message.text for message in folded if message] == ["the"] * 5
+        assert folded[0] is not None and folded[0].reactions == {}  # as it was then
+        [first, _] = durable.page_back(tx, room.id, None, 10)
+        assert (first.text, first.edited_at_ms, first.reactions) == ("the", NOW + 1, {"👍": [bob.id]})
+        items, reached = durable.replay(tx, room.id, 1, None, 10)
+        assert reached == 7 and texts(items) == ["second", *["the"] * 5]
+
+
+def test_only_the_author_edits_and_a_deleted_message_stays_deleted_and_leaves_no_text(
+    durable: Store,
+) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, bob, room = guest(durable, tx, "ann"), guest(durable, tx, "bob"), a_room(durable, tx)
+        say(durable, tx, room, ann, "secret")
+        [refused] = durable.append(tx, [Draft(room, bob, Kind.EDIT, "x", target_seq=1)], NOW)
+        assert isinstance(refused, Forbidden)
+        durable.append(tx, [Draft(room, ann, Kind.EDIT, "secret two", target_seq=1)], NOW)
+        durable.append(tx, [Draft(room, ann, Kind.DELETE, target_seq=1)], NOW)
+        [late] = durable.append(tx, [Draft(room, ann, Kind.EDIT, "x", target_seq=1)], NOW)
+        assert isinstance(late, NotFound)
+        [message] = durable.page_back(tx, room.id, None, 10)
+        assert message.deleted and message.text == ""
+        assert message.entry.text == ""
+        items, _ = durable.replay(tx, room.id, 0, None, 10)
+        assert "".join(texts(items)) == ""
+
+
+def test_a_message_takes_only_so_many_different_reactions(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
+        say(durable, tx, room, ann, "x")
+        drafts = [Draft(room, ann, Kind.REACT, emoji, target_seq=1) for emoji in "👍🎉🚀🔥👍"]
+        kinds = [type(outcome) for outcome in durable.append(tx, drafts, NOW)]
+        assert kinds == [Appended, Appended, Appended, LimitReached, Appended]
+
+
+def test_pages_go_back_and_replay_goes_forward_with_exclusive_bounds(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
+        say(durable, tx, room, ann, *(str(n) for n in range(1, 11)))
+        durable.append(tx, [Draft(room, ann, Kind.EDIT, "five", target_seq=5)], NOW)
+        assert texts(list(durable.page_back(tx, room.id, None, 3))) == ["8", "9", "10"]
+        assert texts(list(durable.page_back(tx, room.id, 8, 3))) == ["five", "6", "7"]
+        assert texts(durable.replay(tx, room.id, 2, 6, 10)[0]) == ["3", "4", "five"]
+        assert texts(durable.replay(tx, room.id, 9, None, 10)[0]) == ["10", "five"]
+        assert durable.replay(tx, room.id, 11, None, 10) == ([], 0)
+
+
+def test_trimming_cuts_the_start_by_count_and_by_age_in_steps(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
+        for n in range(10):
+            durable.append(tx, [Draft(room, ann, Kind.MESSAGE, str(n + 1))], NOW + n)
+        assert durable.trim(tx, room.id, 7, None, 2) == 2
+        assert durable.trim(tx, room.id, 7, None, 2) == 1
+        assert durable.trim(tx, room.id, 7, None, 2) == 0
+        assert durable.head(tx, room.id).first_seq == 4
+        assert durable.trim(tx, room.id, None, NOW + 5, 100) == 2
+        assert texts(durable.replay(tx, room.id, 0, None, 100)[0]) == ["6", "7", "8", "9", "10"]
+        assert durable.trim(tx, room.id, None, NOW + 99, 100) == 5
+        head = durable.head(tx, room.id)
+        assert (head.first_seq, head.last_seq) == (11, 10)
+        assert say(durable, tx, room, ann, "next")[0].entry.seq == 11
+
+
+def test_a_transaction_that_fails_leaves_nothing(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
+    with suppress(KeyError), durable.transaction(write=True) as tx:
+        say(durable, tx, room, ann, "never")
+        raise KeyError
+    with durable.transaction(write=True) as tx:
+        with suppress(Refusal), durable.savepoint(tx):
+            say(durable, tx, room, ann, "neither")
+            raise Refusal()
+        assert say(durable, tx, room, ann, "first")[0].entry.seq == 1
+
+
+def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
+    for name in DURABLE:
+        before = STORES[name](tmp_path)
+        with before.transaction(write=True) as tx:
+            ann, room = guest(before, tx, "ann"), a_room(before, tx)
+            before.add_member(tx, room.id, ann.id)
+            say(before, tx, room, ann, "one", "two")
+            before.mark_read(tx, room.id, ann.id, 1)
+        before.close()
+        after = STORES[name](tmp_path)
+        with after.transaction(write=False) as tx:
+            assert after.find_user(tx, named("ann").key) == ann
+            assert after.find_room(tx, room.key) == room
+            assert texts(list(after.page_back(tx, room.id, None, 10))) == ["one", "two"]
+            assert after.read_seq(tx, room.id, ann.id) == 1
+        after.close()
