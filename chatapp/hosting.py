@@ -44,7 +44,8 @@ def check_serving() -> None:
 
 def end_start(error: ChatError) -> NoReturn:
     """End a start that cannot succeed, with the error's sentence and no traceback."""
-    if _gunicorn_config() is not None:
+    config = _gunicorn_config()
+    if config is not None and not config.preload_app:  # a worker's start, which gunicorn ends by this
         from gunicorn.errors import AppImportError
 
         raise AppImportError(error.message) from None

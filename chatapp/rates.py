@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Sequence
@@ -26,7 +27,12 @@ class Rates:
                 "reads": parse_many(limits.reads),
                 "signals": parse_many(limits.signals),
             }
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    @functools.cached_property
+    def _limiter(self) -> MovingWindowRateLimiter:
+        # Not before the first request: the storage starts a timer, which would not survive the fork
+        # of gunicorn --preload.
+        return MovingWindowRateLimiter(MemoryStorage())
 
     def check(self, kind: str, who: str) -> None:
         """Count a request of `who`. Raises RateLimited with the seconds until there is room again."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
 import engineio
+import requests
 import socketio
 
 from servers import PATIENCE_SECONDS
@@ -22,23 +24,37 @@ TRANSPORTS = {
 EVENTS = ("new message", "presence", "typing", "read", "message changed", "server notice")
 
 
-def wait_until(condition: Callable[[], Any], what: str = "the condition") -> Any:
+def wait_until(
+    condition: Callable[[], Any], what: str = "the condition", *, every_seconds: float = 0.005
+) -> Any:
     """Return the condition's value once it is true. Fails after `PATIENCE_SECONDS`."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.005)
+        time.sleep(every_seconds)
     return value
 
 
 class _InOrder(engineio.Client):
-    """python-engineio's client starts a thread for each message, and they may overtake one another."""
+    """python-engineio's client, in order to the end."""
 
     def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
+        # It would start a thread for each message, and they may overtake one another.
         return super()._trigger_event(event, *args, **{**options, "run_async": False})
+
+    def disconnect(self, *args: Any, **options: Any) -> None:
+        if self.state == "connected" and self.current_transport == "polling":
+            # While a request of its is under way it would leave without a word, and wait for a poll to
+            # end that only the next ping ends.
+            with contextlib.suppress(requests.RequestException):
+                requests.post(self.base_url, data="1", timeout=PATIENCE_SECONDS)
+        super().disconnect(*args, **options)
 
 
 class _Client(socketio.Client):
+    def __init__(self) -> None:
+        super().__init__(reconnection=False, request_timeout=PATIENCE_SECONDS)
+
     def _engineio_client_class(self) -> type[engineio.Client]:
         return _InOrder
 
@@ -56,7 +72,7 @@ class Chatter:
     ) -> None:
         self.received: list[tuple[str, Any]] = []
         self.token: str | None = None
-        self.sio = _Client(reconnection=False)
+        self.sio = _Client()
         for event in EVENTS:
             self.sio.on(event, lambda payload, event=event: self.received.append((event, payload)))
         self.sio.connect(
@@ -126,3 +142,25 @@ class Chatter:
         wanted = list(texts)
         wait_until(lambda: len(self.texts()) >= len(wanted), f"{len(wanted)} messages")
         assert self.texts() == wanted
+
+
+def refused(
+    url: str, transport: str = "websocket", *, auth: Any = None, headers: dict[str, str] | None = None
+) -> Any:
+    """Connect in vain; return what the client is told: ``{message, data: {code, message}}``."""
+    told: list[Any] = []
+    sio = _Client()
+    sio.on("connect_error", told.append)
+    try:
+        sio.connect(
+            url,
+            transports=TRANSPORTS[transport],
+            auth=auth,
+            headers=dict(headers or {}),
+            wait_timeout=PATIENCE_SECONDS,
+        )
+    except socketio.exceptions.ConnectionError:
+        (answer,) = told
+        return answer
+    sio.disconnect()
+    raise AssertionError("was let in")

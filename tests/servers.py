@@ -30,7 +30,7 @@ HOSTINGS: Mapping[str, Sequence[str]] = {
     "geventwebsocket": [*_GUNICORN, "-k", _WEBSOCKET_WORKER, "wsgi:app"],
 }
 
-_LISTENING = re.compile(r"[Ll]istening (?:at|on):? (http://[^\s(]+)")
+_LISTENING = re.compile(r"(?:[Ll]istening|Running) (?:at|on):? (http://[^\s(]+)")
 
 
 class ServerProcess:

@@ -55,6 +55,8 @@ class Reading:
                         "unread": standing.unread,
                     }
                     for standing in context.log.standings(user.id)
+                    # Whoever only looks at a conversation opens it; it is one once somebody has spoken.
+                    if standing.room.pair is None or standing.last_seq
                 ]
             }
         )

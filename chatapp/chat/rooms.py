@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from chatapp.chat.context import Ack, Context
 from chatapp.chat.hooks import PendingJoin
 from chatapp.chat.people import People
@@ -30,9 +28,12 @@ class Rooms:
         """Put the connection into a room, and tell it what it missed since it says it left."""
         context = self._context
         context.check_rate("joins", connection)
+        is_conversation = request.roomname.startswith("@")
+        if not is_conversation:
+            self._parse(request.roomname)  # first, so that no guest's name is claimed in vain
         user = self._people.user_for(connection, request)
         since = Since(request.since.epoch, request.since.seq) if request.since else None
-        if request.roomname.startswith("@"):
+        if is_conversation:
             self._join_conversation(connection, request.roomname, since, ack)
             return
         name = self._admit(connection, user, request.roomname)
@@ -48,14 +49,16 @@ class Rooms:
 
     def _admit(self, connection: Connection, user: User, roomname: str) -> RoomName:
         limits = self._context.settings.limits
-        parse = partial(parse_room_name, max_characters=limits.room_characters)
-        pending = PendingJoin(parse(roomname).display, user)
+        pending = PendingJoin(self._parse(roomname).display, user)
         self._context.hooks.ask("before_join", pending)
-        name = parse(pending.room)
+        name = self._parse(pending.room)
         joined = {room.key for room in connection.rooms.values()}
         if name.key not in joined and len(joined) >= limits.rooms_per_connection:
             raise LimitReached(f"At most {limits.rooms_per_connection} rooms at a time.")
         return name
+
+    def _parse(self, roomname: str) -> RoomName:
+        return parse_room_name(roomname, self._context.settings.limits.room_characters)
 
     def _come_in(self, connection: Connection, user: User, entered: Entered, ack: Ack) -> bool:
         """Run at the join's place in the log's order: from here on the room is heard."""
@@ -172,8 +175,6 @@ class Rooms:
     def _announce(self, room: Room, arrivals: Arrivals) -> None:
         context, events = self._context, self._context.settings.events
         online = context.presence.online(room.id)
-        if not arrivals.joined and not arrivals.left:
-            return
         counts_only = online > context.settings.limits.announce_members
         change: Wire = {"room": room.name, "joined": [], "left": [], "online": online}
         if not counts_only:

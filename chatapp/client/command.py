@@ -17,7 +17,7 @@ import click
 
 from chatapp.client import news
 from chatapp.client.connection import Connection
-from chatapp.client.link import Target, allow_long_polls
+from chatapp.client.link import DEFAULT_USER_AGENT, Target, allow_long_polls
 from chatapp.client.render import Renderer
 from chatapp.client.script import Script, ScriptError
 from chatapp.client.session import Session
@@ -58,6 +58,12 @@ def _parse_cookies(
     return tuple(cookies)
 
 
+def _check_user_agent(context: click.Context, option: click.Parameter, value: str) -> str:
+    if not (value.isascii() and value.isprintable() and value.strip()):
+        raise click.BadParameter("must be printable ASCII")
+    return value
+
+
 def _check_seconds(context: click.Context, option: click.Parameter, value: float) -> float:
     if math.isnan(value):  # which is outside of no range
         raise click.BadParameter("must be a number")
@@ -90,6 +96,13 @@ def _check_seconds(context: click.Context, option: click.Parameter, value: float
     help="A cookie to show, for sites with a login of their own. May be repeated.",
 )
 @click.option(
+    "--user-agent",
+    default=DEFAULT_USER_AGENT,
+    show_default=True,
+    callback=_check_user_agent,
+    help="What to call itself. A login may hold for the browser that it was made with only, by its name.",
+)
+@click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The server's INI file, if it gives events other names.",
@@ -117,6 +130,7 @@ def client(
     path: str | None,
     transport: str,
     cookies: tuple[tuple[str, str], ...],
+    user_agent: str,
     config: Path | None,
     texts: tuple[str, ...],
     wait_seconds: float,
@@ -135,7 +149,7 @@ def client(
         raise click.UsageError("Say who you are: --name, or --cookie of the site's login.")
     allow_long_polls()
     settings = _settings(config)
-    target = Target(url, path or settings.app.socketio_path, _TRANSPORTS[transport], cookies)
+    target = Target(url, path or settings.app.socketio_path, _TRANSPORTS[transport], cookies, user_agent)
     tokens = None if no_token_file or name is None else _token_file()
     is_script = bool(texts) or sys.stdin is None or not sys.stdin.isatty()
 
@@ -148,11 +162,14 @@ def client(
         events, types = settings.events, settings.message_types
         return Connection(target, session, events, types, tell, name=name, room=room, follow=not is_script)
 
-    if is_script:
-        lines = texts or _lines(None if sys.stdin is None else sys.stdin.buffer)
-        failure = _run_script(connect, lines, wait_seconds, click.echo if verbose else lambda line: None)
-    else:
-        failure = _run_terminal(settings, connect)
+    try:
+        if is_script:
+            lines = texts or _lines(None if sys.stdin is None else sys.stdin.buffer)
+            failure = _run_script(connect, lines, wait_seconds, click.echo if verbose else lambda line: None)
+        else:
+            failure = _run_terminal(settings, connect)
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(_INTERRUPTED_STATUS) from None
     if failure is not None:
         raise click.ClickException(failure)
 
@@ -205,8 +222,6 @@ def _run_script(
         Script(connection, told, wait_seconds=wait_seconds).send(texts, say)
     except ScriptError as error:
         return str(error)
-    except KeyboardInterrupt:
-        raise click.exceptions.Exit(_INTERRUPTED_STATUS) from None
     finally:
         connection.close()
     return None

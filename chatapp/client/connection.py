@@ -49,14 +49,12 @@ class Connection:
         name: str | None,
         room: str,
         follow: bool,
-        answer_seconds: float = ANSWER_SECONDS,
         first_retry_seconds: float = FIRST_RETRY_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         dice: Callable[[], float] = random.random,
     ) -> None:
         self._target = target
         self._tell = tell
-        self._answer_seconds = answer_seconds
         self._first_retry_seconds = first_retry_seconds
         self._clock = clock
         self._dice = dice
@@ -140,7 +138,7 @@ class Connection:
             lost=partial(if_current, self._lose, "The connection was lost."),
         )
         self._link = Link(self._target, self._inbox.put, listener)
-        self._due[next(self._call_ids)] = self._clock() + self._answer_seconds
+        self._due[next(self._call_ids)] = self._clock() + ANSWER_SECONDS
         try:
             self._link.connect()
         except LinkError as error:
@@ -177,7 +175,7 @@ class Connection:
         if self._link is None:
             return
         call_id = next(self._call_ids)
-        self._due[call_id] = self._clock() + self._answer_seconds
+        self._due[call_id] = self._clock() + ANSWER_SECONDS
         self._link.call(event, payload, partial(self._answered, call_id, on_answer))
 
     def _answered(self, call_id: int, on_answer: Callable[[Answer], None], payload: object) -> None:

@@ -143,7 +143,7 @@ class Dialogue:
     def _announced(self, code: str, message: str, room: str) -> None:
         self._means.tell(news.Announcement(code, message, room))
         if code in OUT_OF_ROOM_CODES and room in self._wanted:
-            self._out_of(room, message)
+            self._out_of(room, f"You are no longer in {room}: {message}")
 
     # Joining and leaving.
 
@@ -197,7 +197,7 @@ class Dialogue:
         self._delivery.send_ready()
 
     def _answered_leave(self, room: str, answer: Answer) -> None:
-        self._out_of(room, "You left it.")
+        self._out_of(room, f"You left {room}.")
 
     def _out_of(self, room: str, why: str) -> None:
         """Be in `room` no more."""

@@ -20,6 +20,9 @@ import websocket
 #: Hands a piece of work to the connection's thread.
 Post = Callable[[Callable[[], None]], None]
 
+#: What the client calls itself to the site.
+DEFAULT_USER_AGENT = "chatapp client"
+
 #: Seconds to wait for each answer of the handshake.
 HANDSHAKE_SECONDS = 5.0
 #: Seconds for a polite goodbye.
@@ -32,7 +35,6 @@ _SILENT = logging.Logger("silent", logging.CRITICAL + 1)
 
 #: What the libraries raise, besides their own errors, when the other side is no Engine.IO server.
 _NO_SENSE = (ValueError, LookupError, TypeError, AttributeError)
-
 
 #: python-engineio takes an answer to a poll with more packets than its bound of 16 for a broken connection; a
 #: server may well have had more to say since the last.
@@ -56,6 +58,7 @@ class Target:
     path: str = "/socket.io"
     transports: tuple[str, ...] | None = None
     cookies: tuple[tuple[str, str], ...] = ()
+    user_agent: str = DEFAULT_USER_AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Link:
         try:
             self._client.connect(
                 target.url,
-                headers={},
+                headers={"User-Agent": target.user_agent},  # of the handshake; later polls have the session's
                 transports=list(target.transports) if target.transports else None,
                 namespaces=["/"],
                 socketio_path=target.path,
@@ -131,6 +134,9 @@ class Link:
             self._client.disconnect()
         except (OSError, RuntimeError, *_NO_SENSE) as error:
             logger.debug("the goodbye failed: %s", type(error).__name__)
+        # A connection that the other side has ended is still open on this one.
+        if self._client.eio.ws is not None:
+            self._client.eio.ws.shutdown()
         self._http.close()
 
     def _received(self, event: str, *args: object) -> None:
@@ -173,6 +179,13 @@ class _Engine(engineio.Client):
             self._post(self._lost)
         return result
 
+    def disconnect(self, abort: bool = False, reason: str | None = None) -> None:
+        """Say goodbye while polling, too: the original does not while another request is under way."""
+        if not abort and self.state == "connected" and self.current_transport == "polling":
+            close = engineio.packet.Packet(engineio.packet.CLOSE).encode()
+            self._send_request("POST", self.base_url, body=close, timeout=GOODBYE_SECONDS)
+        super().disconnect(abort, reason)
+
     def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return super().start_background_task(self._guarded, target, *args, **kwargs)
 
@@ -202,7 +215,9 @@ class _Http(requests.Session):
         super().__init__()
         self.last_error: BaseException | None = None
         self.last_status = 0
+        self.headers["User-Agent"] = target.user_agent
         host = urlsplit(target.url).hostname or ""
+        host = f"[{host}]" if ":" in host else host
         # http.cookiejar calls hosts without a dot "<host>.local" (eff_request_host).
         domain = host if "." in host else f"{host}.local"
         for name, value in target.cookies:

@@ -21,7 +21,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """One is not, or no more, in the room; `why` is a sentence."""
+    """One is not, or no more, in the room; `why` is a sentence that names it."""
 
     room: str
     why: str

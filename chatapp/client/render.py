@@ -145,7 +145,7 @@ def _trouble(told: news.Trouble | news.Undelivered | news.Offline | news.Closed 
     if isinstance(told, news.Delayed):
         return f"Not sent yet: {harmless(told.message)} It is sent again in {told.wait_seconds:.0f} s."
     if isinstance(told, news.Offline):
-        return f"{harmless(told.reason)} Connecting again in {told.retry_seconds:.0f} s."
+        return f"{harmless(told.reason)} Connecting again."
     return harmless(told.message if isinstance(told, news.Trouble) else told.reason)
 
 
@@ -154,7 +154,7 @@ def _sentence(told: news.News) -> str | None:
         what = "Back in" if told.again else "You are in"
         return f"{what} {harmless(told.room)} as {harmless(told.username)}; {told.online} online."
     if isinstance(told, news.Left):
-        return f"You are not in {harmless(told.room)}. {harmless(told.why)}"
+        return harmless(told.why)
     if isinstance(told, news.Gap):
         return f"Of what was said in {harmless(told.room)} meanwhile, not all is kept."
     if isinstance(told, news.Announcement):
@@ -171,4 +171,5 @@ def _sentence(told: news.News) -> str | None:
 
 
 def _room(room: news.RoomSummary) -> str:
-    return f"{harmless(room.name)} ({'here' if room.joined else 'away'}, {room.unread} unread)"
+    here = "here, " if room.joined else ""
+    return f"{harmless(room.name)} ({here}{room.unread} unread)"

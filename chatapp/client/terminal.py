@@ -35,6 +35,7 @@ class Terminal:
         self._me = ""
         self._rooms: list[str] = []
         self._is_online = False
+        self._offline_reason: str | None = None
         self._is_entering = False
 
     # What the connection tells.
@@ -47,6 +48,10 @@ class Terminal:
             self._left(told)
         elif isinstance(told, news.Offline):
             self._is_online = False
+            is_known = told.reason == self._offline_reason
+            self._offline_reason = told.reason
+            if is_known:
+                return  # the prompt says it, and every attempt fails for the same reason
         elif isinstance(told, news.Closed):
             self._fail(told.reason)
         if self.failure is None:
@@ -56,7 +61,7 @@ class Terminal:
         self._refresh()
 
     def _joined(self, told: news.Joined) -> None:
-        self._me, self._is_online = told.username, True
+        self._me, self._is_online, self._offline_reason = told.username, True, None
         if told.room not in self._rooms:
             self._rooms.append(told.room)
         if self.current_room is None or self._is_entering:

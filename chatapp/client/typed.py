@@ -16,7 +16,8 @@ Type a message and press Enter. Further:
   @name text             to that person alone; @"name with spaces" text
   /who                   who is in this room
   /history [n]           the last n messages once more
-  /join ROOM             enter another room, or go back to it; /join @name for a conversation
+  /join ROOM             enter another room, or go back to it
+  /join @name            go to the conversation with that person
   /leave [ROOM]          leave this room, or another
   /rooms                 your rooms and conversations
   /help                  this

@@ -24,29 +24,36 @@ def merge_seconds(online: int) -> float:
 
 @dataclass(slots=True)
 class Arrivals:
-    """The changes of one room that have not gone out yet, by user id."""
+    """The changes of one room that have not gone out yet, by user id.
+
+    `joined` and `left` say where each user ended up, also of those who came and went within the
+    moment: a list of members that somebody got in between has to be put right.
+    """
 
     due: float
     joined: dict[int, User] = field(default_factory=dict)
     left: dict[int, User] = field(default_factory=dict)
+    #: user id -> whether they were here before all that
+    _were_here: dict[int, bool] = field(default_factory=dict)
 
     def join(self, user: User) -> None:
-        """Note a join. With a leave that nobody has heard of it amounts to nothing."""
-        if self.left.pop(user.id, None) is None:
-            self.joined[user.id] = user
+        """Note a join."""
+        self._were_here.setdefault(user.id, False)
+        self.left.pop(user.id, None)
+        self.joined[user.id] = user
 
     def leave(self, user: User) -> None:
-        """Note a leave; likewise."""
-        if self.joined.pop(user.id, None) is None:
-            self.left[user.id] = user
+        """Note a leave."""
+        self._were_here.setdefault(user.id, True)
+        self.joined.pop(user.id, None)
+        self.left[user.id] = user
 
     def notices(self) -> list[str]:
-        """Return the sentences for people, none if nothing is left to say."""
-        return [
-            f"{name_them(list(users.values()))} {verb}"
-            for users, verb in ((self.joined, "joined"), (self.left, "left"))
-            if users
-        ]
+        """Return the sentences for people, none for what was undone within the moment."""
+        arrived = [user for user in self.joined.values() if not self._were_here[user.id]]
+        gone = [user for user in self.left.values() if self._were_here[user.id]]
+        both = ((arrived, "joined"), (gone, "left"))
+        return [f"{name_them(users)} {verb}" for users, verb in both if users]
 
 
 def name_them(users: Sequence[User]) -> str:

@@ -82,20 +82,18 @@ def _load(filename: str) -> dict[str, Any]:
 def _confusables() -> dict[str, str]:
     """Return character -> prototype: the mapping of Unicode's confusables.txt, about 6,300 pairs.
 
-    The file at hand holds each pair under both its ends, so its direction has to be found again. A prototype
-    is never mapped itself, and all its look-alikes are its partners; so the end with one partner is the
-    look-alike. Where both have only each other, the look-alike comes first, as in Unicode's file.
+    The file at hand holds each pair under both its ends, so its direction has to be found again. Of a pair,
+    the look-alike comes first. A look-alike has no other partner, and a prototype is never mapped itself; so
+    an end is a prototype if its first partner came before it and has no other.
     """
     partners: dict[str, list[dict[str, str]]] = _load("confusables.json")
     found: dict[str, str] = {}
     seen: set[str] = set()
     for end, others in partners.items():
         seen.add(end)
-        other = others[0]["c"]
-        look_alike = _unmarked(end)
-        if len(others) > 1 or len(look_alike) > 1 or (len(partners[other]) == 1 and other in seen):
-            continue
-        found[look_alike] = _unmarked(other)
+        first = others[0]["c"]
+        if first not in seen or len(partners[first]) > 1:
+            found[_unmarked(end)] = _unmarked(first)
     return found
 
 

@@ -35,7 +35,7 @@ def parse_private(raw: object) -> tuple[str, str]:
     if not name.strip():
         raise InvalidPayload(f"There is no name after the @. {_SYNTAX}")
     if not text.strip():
-        raise InvalidText(f"There is no text after {address(name)}.")
+        raise InvalidText(f"There is no text after the name. {_SYNTAX}")
     return name, text
 
 

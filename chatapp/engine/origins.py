@@ -27,11 +27,13 @@ class Origins:
         origin = normal_origin(origin)
         return origin in self._allowed or origin == self._own(environ)
 
-    def _own(self, environ: dict[str, Any]) -> str:
+    def _own(self, environ: dict[str, Any]) -> str | None:
         scheme, host = environ.get("wsgi.url_scheme", "http"), environ.get("HTTP_HOST", "")
         if self._is_trusted(environ.get("REMOTE_ADDR", "")):
             scheme = _first(environ.get("HTTP_X_FORWARDED_PROTO")) or scheme
             host = _first(environ.get("HTTP_X_FORWARDED_HOST")) or host
+        if not host:
+            return None
         # A WebSocket's scheme may come as ws or wss.
         scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
         return normal_origin(f"{scheme}://{host}")
@@ -43,6 +45,8 @@ class Origins:
             address = ipaddress.ip_address(peer)
         except ValueError:
             return False
+        # ::ffff:10.0.0.1 is what 10.0.0.1 is called by a socket of both families.
+        address = getattr(address, "ipv4_mapped", None) or address
         return any(not isinstance(proxy, str) and address in proxy for proxy in self._proxies)
 
 

@@ -34,6 +34,26 @@ class EngineServer(engineio.Server):
         super().__init__(**options)
         self._async: dict[str, Any] = {**gevent_driver._async, "websocket": websocket_driver}
 
+    def handle_request(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """Answer a request, also one that comes when its session has just ended."""
+        try:
+            return super().handle_request(environ, start_response)
+        except _SessionGone:
+            refusal = self._bad_request("Session is disconnected")
+            start_response(refusal["status"], refusal["headers"])
+            return [refusal["response"]]
+
+    def _get_socket(self, sid: str) -> Any:
+        try:
+            return super()._get_socket(sid)
+        except KeyError as error:
+            raise _SessionGone(*error.args) from None
+
+
+class _SessionGone(KeyError):
+    """python-engineio's own KeyError would pass for any; on a POST it passes through to the server,
+    which logs a traceback and the session's id."""
+
 
 class SocketServer(socketio.Server):
     """Socket.IO that hands its events to a `Dispatcher`.
@@ -57,6 +77,11 @@ class SocketServer(socketio.Server):
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer
+
+    def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:
+        if not isinstance(data, list) or not data or not isinstance(data[0], str):
+            data = [None]  # without a name, which is an event that nobody knows
+        super()._handle_event(eio_sid, namespace, id, data)
 
     def _handle_event_internal(
         self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, id: int | None

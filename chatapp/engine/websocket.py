@@ -15,10 +15,21 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
 class Handler(WebSocketHandler):
-    """gevent-websocket's handler without its access log: request lines hold session ids."""
+    """gevent-websocket's handler without its access log: request lines hold session ids.
+
+    It makes the handshake before the application is asked. So it leaves pages that
+    ``server.is_allowed(origin, environ)`` does not allow to the application, as a plain request.
+    """
 
     def log_request(self) -> None:
         """Write nothing."""
+
+    def upgrade_websocket(self) -> Any:
+        """Make the handshake; without one the request goes to the application as it is."""
+        origin = self.environ.get("HTTP_ORIGIN")
+        if origin and not self.server.is_allowed(origin, self.environ):
+            return None
+        return super().upgrade_websocket()
 
 
 def websocket_driver(handler: Callable[[Any], Any], server: Any) -> Wsgi:

@@ -8,14 +8,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from gevent.threadpool import ThreadPool
-
 from chatapp.domain.messages import Draft, Item, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName
 from chatapp.log.database import Database
 from chatapp.log.memory import MemoryStore
 from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended, Standing, Store
+from chatapp.log.threads import Threads
 from chatapp.log.writer import GroupCommit, Job
 from chatapp.settings import Settings
 
@@ -87,11 +86,10 @@ class Log:
         self._clock = clock
         self._page_limit = page_limit
         self._catch_up = catch_up
-        self._readers = readers
-        self._threads: tuple[ThreadPool, ThreadPool] | None = None  # of the readers, of the writer
+        self._threads = Threads(store, readers)
         self._writer = GroupCommit(
             store,
-            run=self._run_writer,
+            run=self._threads.write,
             max_waiting=max_waiting,
             clock=clock,
             observe=observe,
@@ -230,9 +228,8 @@ class Log:
     def close(self, timeout_seconds: float = 5) -> None:
         """Write what waits, then let go of files and threads."""
         self._writer.close(timeout_seconds)
+        self._threads.close(timeout_seconds)
         self._store.close()
-        for threads in self._threads or ():
-            threads.kill()
 
     @property
     def waiting(self) -> int:
@@ -243,19 +240,6 @@ class Log:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
-
-    def _pools(self) -> tuple[ThreadPool, ThreadPool] | None:
-        """Return the readers' and the writer's native threads; None if the store never blocks."""
-        if self._threads is None and self._readers:
-            self._threads = ThreadPool(self._readers), ThreadPool(1)
-        return self._threads
-
-    def _run_writer(self, work: Callable[[Sequence[Job]], list[Any]], batch: Sequence[Job]) -> list[Any]:
-        pools = self._pools()
-        if pools is None:
-            return work(batch)
-        outcomes: list[Any] = pools[1].apply(work, (batch,))
-        return outcomes
 
     def _write(
         self,
@@ -268,15 +252,7 @@ class Log:
         return outcome
 
     def _read(self, work: Callable[[Any], T]) -> T:
-        def read() -> T:
-            with self._store.transaction(write=False) as tx:
-                return work(tx)
-
-        pools = self._pools()
-        if pools is None:
-            return read()
-        result: T = pools[0].apply(read)
-        return result
+        return self._threads.read(work)
 
     def _preview(self, tx: Any, name: RoomName, user_id: int, since: Since | None) -> _Preview:
         room = self._store.find_room(tx, name.key)
@@ -290,12 +266,14 @@ class Log:
         if not found.is_member:
             self._store.add_member(tx, room.id, user.id)
         missed = found.missed
+        last_seq = self._store.head(tx, room.id).last_seq
         if since and missed is None:
             missed = self._missed(tx, room, since)
-        elif missed is not None and not missed.more:
+        elif missed is not None and not missed.more and missed.reached < last_seq:
             rest = self._replay(tx, room.id, missed.reached, None, self._catch_up)
-            missed = replace(missed, items=[*missed.items, *rest.items], reached=rest.reached, more=rest.more)
-        last_seq = self._store.head(tx, room.id).last_seq
+            missed = Page(
+                [*missed.items, *rest.items], rest.reached, more=rest.more, gap=missed.gap or rest.gap
+            )
         return Entered(room, last_seq, self._store.read_seq(tx, room.id, user.id), missed)
 
     def _missed(self, tx: Any, room: Room, since: Since) -> Page:

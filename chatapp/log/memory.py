@@ -25,6 +25,7 @@ class _User:
 class _Room:
     room: Room
     last_seq: int = 0
+    last_sent_at: int = 0
     #: user id -> read mark
     members: dict[int, int] = field(default_factory=dict)
 
@@ -113,7 +114,8 @@ class MemoryStore:
 
     def touch(self, tx: None, user_ids: Collection[int], now: int) -> None:
         for user_id in user_ids:
-            self._users[user_id].seen_at = now
+            if user_id in self._users:
+                self._users[user_id].seen_at = now
 
     def open_room(self, tx: None, name: RoomName, epoch: str) -> Room:
         return self._open(name.key, name.display, epoch, None).room
@@ -162,7 +164,7 @@ class MemoryStore:
         # Unread messages are those that are kept: none.
         return [
             Standing(known.room, known.last_seq, known.members[user_id], 0)
-            for known in self._rooms.values()
+            for known in sorted(self._rooms.values(), key=lambda known: known.last_sent_at)
             if user_id in known.members
         ]
 
@@ -174,6 +176,7 @@ class MemoryStore:
         if known is None or draft.target_seq is not None:
             return NotFound()
         known.last_seq += 1
+        known.last_sent_at = now
         entry = Entry(
             draft.room.id,
             known.last_seq,

@@ -6,17 +6,23 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from alembic.util import CommandError
+from sqlalchemy import Connection, String, column, inspect, select, table
+
+from chatapp.errors import StorageUnavailable
+from chatapp.log.quiet import silenced
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+
+_revision = select(column("version_num", String)).select_from(table("alembic_version"))
 
 
 def migrate(connection: Connection) -> None:
     """Run the migrations that this database has not seen; most often there is none.
 
-    Reads first, so that a database that cannot be written, but is up to date, can be read.
+    Reads first, so that a database that cannot be written, but is up to date, can be read. Raises
+    StorageUnavailable for a database that a newer chatapp has made.
     """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -24,8 +30,12 @@ def migrate(connection: Connection) -> None:
     head = ScriptDirectory.from_config(config).get_current_head()
     reading = connection.execution_options(chatapp_write=False)
     with reading.begin():
-        current = MigrationContext.configure(reading).get_current_revision()
-    if current != head:
-        writing = connection.execution_options(chatapp_write=True)
-        with writing.begin():
+        current = reading.scalar(_revision) if inspect(reading).has_table("alembic_version") else None
+    if current == head:
+        return
+    writing = connection.execution_options(chatapp_write=True)
+    try:
+        with silenced("alembic.runtime.migration"), writing.begin():
             command.upgrade(config, "head")
+    except CommandError as error:
+        raise StorageUnavailable(retry_after=None) from error

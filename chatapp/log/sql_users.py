@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from chatapp.domain.messages import User
 from chatapp.domain.names import Name, name_key
 from chatapp.errors import NameTaken
 from chatapp.log.schema import users
+
+# A list as one parameter, in JSON: SQLite takes 32,766 parameters at most.
+_ids = func.json_each(bindparam("ids")).table_valued("value", name="ids")
+_touch = update(users).where(users.c.id.in_(select(_ids.c.value))).values(seen_at=bindparam("now"))
 
 
 class SqlUsers:
@@ -81,7 +86,7 @@ class SqlUsers:
         return None if row is None else User(row.id, row.name)
 
     def touch(self, tx: Connection, user_ids: Collection[int], now: int) -> None:
-        tx.execute(update(users).where(users.c.id.in_(user_ids)).values(seen_at=now))
+        tx.execute(_touch, {"ids": json.dumps(list(user_ids)), "now": now})
 
 
 def _insert(tx: Connection, values: dict[str, object]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,7 @@ class GroupCommit:
         self._clock = clock
         self._observe = observe
         self._waiting: collections.deque[Job] = collections.deque()
+        self._under_way: list[Job] = []
         self._wake = Event()
         self._idle = Event()
         self._idle.set()
@@ -73,26 +74,30 @@ class GroupCommit:
     def submit(self, job: Job) -> Any:
         """Wait until `job` is committed and handed on; return its outcome or raise its refusal."""
         if self._closed:
-            raise StorageUnavailable("The server is shutting down.", retry_after=1)
+            raise closing()
         if len(self._waiting) >= self._max_waiting:
             raise StorageBusy(retry_after=1)
-        if self._greenlet is None:
+        if not self._greenlet:
             self._greenlet = gevent.spawn(self._write_for_ever)
         self._waiting.append(job)
         self._idle.clear()
         self._wake.set()
         outcome = job.outcome.get()
         if isinstance(outcome, Refusal):
-            raise outcome
+            # One refusal may be that of a whole batch: each sender starts its traceback anew.
+            raise outcome.with_traceback(None)
         return outcome
 
     def close(self, timeout_seconds: float) -> None:
-        """Take nothing more, and wait for what is under way."""
+        """Take nothing more, and wait for what is under way; refuse what is not written in time."""
         self._closed = True
         if not self._idle.wait(timeout_seconds):
-            logger.error("%d entries were not written in time", len(self._waiting))
+            logger.error("%d entries were not written in time", len(self._under_way) + len(self._waiting))
         if self._greenlet is not None:
             self._greenlet.kill()
+        for job in (*self._under_way, *self._waiting):
+            if not job.outcome.ready():
+                job.outcome.set(closing())
 
     def _write_for_ever(self) -> None:
         while True:
@@ -100,28 +105,51 @@ class GroupCommit:
             self._wake.clear()
             while self._waiting:
                 size = min(len(self._waiting), MAX_BATCH)
-                batch = [self._waiting.popleft() for _ in range(size)]
+                self._under_way = [self._waiting.popleft() for _ in range(size)]
                 began = time.perf_counter()
-                outcomes = self._run(self._attempt, batch)
+                outcomes = self._outcomes(self._under_way)
                 self._observe(size, time.perf_counter() - began)
-                for job, outcome in zip(batch, outcomes, strict=True):
+                log_failures(outcomes)
+                for job, outcome in zip(self._under_way, outcomes, strict=True):
                     _hand_on(job, outcome)
+            self._under_way = []
             self._idle.set()
 
+    def _outcomes(self, batch: Sequence[Job]) -> list[Any]:
+        try:
+            return self._run(self._attempt, batch)
+        except Exception:
+            logger.exception("nothing can be written")
+            return [StorageUnavailable(retry_after=1) for _ in batch]
+
     def _attempt(self, batch: Sequence[Job]) -> list[Any]:
-        """Run `batch` in one transaction; one outcome each, a `Refusal` for what was not done."""
+        """Run `batch` in one transaction; one outcome each, a `Refusal` for what was not done.
+
+        Runs where it may block, and logs nothing there: see `chatapp.log.database.Database`.
+        """
+        try:
+            return self._commit(batch)
+        except Refusal as refusal:
+            if len(batch) == 1:
+                return [refusal]
+            if isinstance(refusal, Internal):  # one of them is to blame: the others must not suffer
+                half = len(batch) // 2
+                return self._attempt(batch[:half]) + self._attempt(batch[half:])
+            # The storage failed. What only reads may still succeed.
+            reads = [job for job in batch if not job.writes]
+            if not reads or len(reads) == len(batch):
+                return [refusal for _ in batch]
+            found = iter(self._attempt(reads))
+            return [refusal if job.writes else next(found) for job in batch]
+
+    def _commit(self, batch: Sequence[Job]) -> list[Any]:
         try:
             with self._store.transaction(write=any(job.writes for job in batch)) as tx:
                 return self._work_through(tx, batch)
-        except Refusal as refusal:
-            # The storage failed. What only reads may still succeed by itself.
-            alone = len(batch) == 1
-            return [refusal if job.writes or alone else self._attempt([job])[0] for job in batch]
-        except Exception:
-            if len(batch) > 1:  # one of them is to blame: the others must not suffer
-                return [self._attempt([job])[0] for job in batch]
-            logger.exception("a write failed")
-            return [Internal()]
+        except Refusal:
+            raise
+        except Exception as error:
+            raise Internal() from error
 
     def _work_through(self, tx: Any, batch: Sequence[Job]) -> list[Any]:
         now = int(self._clock() * 1000)
@@ -150,6 +178,22 @@ class GroupCommit:
             raise
         except Refusal as refusal:
             return refusal
+
+
+def closing() -> StorageUnavailable:
+    """Return the refusal of whatever comes too late."""
+    return StorageUnavailable("The server is shutting down.", retry_after=1)
+
+
+def log_failures(outcomes: Iterable[Any]) -> None:
+    """Log why the storage failed and what bugs there were, once each, for what ran in a native thread."""
+    causes = {id(outcome.__cause__): outcome for outcome in outcomes if isinstance(outcome, Refusal)}
+    for outcome in causes.values():
+        cause = outcome.__cause__
+        if isinstance(outcome, Internal) and cause is not None:
+            logger.error("work on the database failed", exc_info=cause)
+        elif cause is not None:
+            logger.error("the database failed: %s", getattr(cause, "orig", cause))
 
 
 def _hand_on(job: Job, outcome: Any) -> None:

@@ -187,6 +187,70 @@ def test_standings_list_ones_rooms(store: Store) -> None:
         assert other.id != room.id
 
 
+def test_standings_list_the_room_with_the_latest_entry_last(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann, bob = guest(store, tx, "ann"), guest(store, tx, "bob")
+        rooms = [a_room(store, tx, name) for name in ("one", "two", "three")]
+        rooms.append(store.open_conversation(tx, ann, bob, "e4"))
+        for room in rooms:
+            store.add_member(tx, room.id, ann.id)
+        for now, room in enumerate([rooms[3], rooms[2], rooms[0]]):
+            store.append(tx, [Draft(room, bob, Kind.MESSAGE, "x")], NOW + now)
+        found = [standing.room for standing in store.standings(tx, ann.id)]
+        assert found == [rooms[1], rooms[3], rooms[2], rooms[0]]
+
+
+def test_who_joins_leaves_and_joins_again_starts_with_everything_read(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann, room = guest(store, tx, "ann"), a_room(store, tx)
+        store.add_member(tx, room.id, ann.id)
+        store.remove_member(tx, room.id, ann.id)
+        store.remove_member(tx, room.id, ann.id)
+        assert not store.is_member(tx, room.id, ann.id)
+        assert store.read_seq(tx, room.id, ann.id) == 0
+        say(store, tx, room, ann, "1", "2")
+        store.add_member(tx, room.id, ann.id)
+        assert store.read_seq(tx, room.id, ann.id) == 2
+
+
+def test_any_number_of_users_is_noted_as_here_also_such_as_are_gone(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann = guest(store, tx, "ann")
+        store.touch(tx, [*range(ann.id, ann.id + 40_000)], NOW + 10)
+    with pytest.raises(NameTaken), store.transaction(write=True) as tx:
+        store.claim_name(tx, named("ann"), None, NOW, lambda user_id, seen_at: seen_at == NOW + 10)
+
+
+def test_nobody_is_found_by_an_id_or_a_name_that_no_one_has(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann = guest(store, tx, "ann")
+        assert store.find_user(tx, named("ann").key) == ann == store.user(tx, ann.id)
+        assert store.user(tx, ann.id + 1) is None
+        assert store.find_user(tx, named("bob").key) is None
+        assert store.find_room(tx, "@1:2") is None
+
+
+def test_a_new_rooms_log_reaches_nothing_and_has_no_pages(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        room = a_room(store, tx)
+        head = store.head(tx, room.id)
+        assert (head.first_seq, head.last_seq) == (1, 0)
+        assert store.replay(tx, room.id, 0, None, 10) == ([], 0)
+        assert store.page_back(tx, room.id, None, 10) == []
+        assert store.trim(tx, room.id, 1, NOW, 10) == 0
+
+
+def test_a_room_that_is_not_there_refuses_what_is_said_in_it(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann, room = guest(store, tx, "ann"), a_room(store, tx)
+        nowhere = Room(room.id + 1, "nowhere", "nowhere", "e9")
+        refused, appended = store.append(
+            tx, [Draft(nowhere, ann, Kind.MESSAGE, "x"), Draft(room, ann, Kind.MESSAGE, "y")], NOW
+        )
+        assert isinstance(refused, NotFound)
+        assert isinstance(appended, Appended) and appended.entry.seq == 1
+
+
 def test_a_change_of_what_is_not_there_is_refused_and_takes_no_number(store: Store) -> None:
     with store.transaction(write=True) as tx:
         ann, room = guest(store, tx, "ann"), a_room(store, tx)
@@ -291,6 +355,77 @@ def test_pages_go_back_and_replay_goes_forward_with_exclusive_bounds(durable: St
         assert texts(durable.replay(tx, room.id, 2, 6, 10)[0]) == ["3", "4", "five"]
         assert texts(durable.replay(tx, room.id, 9, None, 10)[0]) == ["10", "five"]
         assert durable.replay(tx, room.id, 11, None, 10) == ([], 0)
+
+
+def test_a_batch_changes_what_it_has_said_itself(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
+        drafts = [
+            Draft(room, ann, Kind.MESSAGE, "teh"),
+            Draft(room, ann, Kind.EDIT, "the", target_seq=1),
+            Draft(room, ann, Kind.NOTICE, "a notice"),
+            Draft(room, ann, Kind.DELETE, target_seq=1),
+            Draft(room, ann, Kind.EDIT, "late", target_seq=1),
+        ]
+        *_, late = durable.append(tx, drafts, NOW)
+        assert isinstance(late, NotFound)
+        items, reached = durable.replay(tx, room.id, 0, None, 10)
+        assert (texts(items), reached) == (["", "", "a notice", ""], 4)
+        assert [item.entry.text for item in items] == ["", "", "a notice", ""]
+
+
+def test_a_deletion_leaves_no_text_in_its_room_and_touches_no_other(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, room, other = guest(durable, tx, "ann"), a_room(durable, tx), a_room(durable, tx, "other")
+        for each in (room, other):
+            say(durable, tx, each, ann, "one", "two")
+            durable.append(tx, [Draft(each, ann, Kind.EDIT, "one, edited", target_seq=1)], NOW)
+        durable.append(tx, [Draft(room, ann, Kind.DELETE, target_seq=1)], NOW)
+        assert texts(durable.replay(tx, room.id, 0, None, 10)[0]) == ["", "two", "", ""]
+        assert texts(durable.replay(tx, other.id, 0, None, 10)[0]) == ["one, edited", "two", "one, edited"]
+
+
+def test_changes_are_found_by_their_message_however_many_there_are_in_between(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, bob, room = guest(durable, tx, "ann"), guest(durable, tx, "bob"), a_room(durable, tx)
+        say(durable, tx, room, ann, "first", "second")
+        givers = [guest(durable, tx, f"guest {number}") for number in range(50)]
+        for number, giver in enumerate(givers):
+            target_seq = 1 + number % 2
+            durable.append(tx, [Draft(room, giver, Kind.REACT, "👍", target_seq=target_seq)], NOW)
+        durable.append(tx, [Draft(room, ann, Kind.EDIT, "first, edited", target_seq=1)], NOW)
+        durable.append(tx, [Draft(room, givers[0], Kind.UNREACT, "👍", target_seq=1)], NOW)
+        first, second = durable.page_back(tx, room.id, None, 10)
+        assert first.text == "first, edited" and bob.id not in first.reactions["👍"]
+        assert first.reactions == {"👍": [giver.id for giver in givers[2::2]]}
+        assert second.reactions == {"👍": [giver.id for giver in givers[1::2]]}
+
+
+def test_a_change_whose_message_was_cut_off_is_left_out_and_counts_as_seen(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
+        say(durable, tx, room, ann, "1", "2", "3")
+        durable.append(tx, [Draft(room, ann, Kind.EDIT, "one", target_seq=1)], NOW)
+        durable.trim(tx, room.id, 2, None, 10)
+        items, reached = durable.replay(tx, room.id, 2, None, 10)
+        assert (texts(items), reached) == (["3"], 4)
+        [refused] = durable.append(tx, [Draft(room, ann, Kind.EDIT, "late", target_seq=1)], NOW)
+        assert isinstance(refused, NotFound)
+
+
+def test_a_client_id_is_kept_with_what_it_was_used_for(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
+        for client_id in ("'; DROP TABLE", '"quoted"', "ünï–çødé 👍", "7"):
+            draft = Draft(room, ann, Kind.MESSAGE, "x", client_id=client_id)
+            [appended], [again] = durable.append(tx, [draft], NOW), durable.append(tx, [draft], NOW)
+            assert isinstance(appended, Appended) and appended.entry.client_id == client_id
+            assert isinstance(again, Appended) and (again.entry, again.repeated) == (appended.entry, True)
+        seq = durable.head(tx, room.id).last_seq
+        change = Draft(room, ann, Kind.REACT, "👍", target_seq=1, client_id="change")
+        first, second = (durable.append(tx, [change], NOW)[0] for _ in range(2))
+        assert isinstance(first, Appended) and isinstance(second, Appended)
+        assert first.entry == second.entry and durable.head(tx, room.id).last_seq == seq + 1
 
 
 def test_trimming_cuts_the_start_by_count_and_by_age_in_steps(durable: Store) -> None:

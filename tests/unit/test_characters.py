@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 from precis_i18n.unicode import UnicodeData
 
-from chatapp.domain.characters import IGNORABLE, describe, is_visible, scripts, skeleton
+from chatapp.domain.characters import IGNORABLE, _confusables, describe, is_visible, scripts, skeleton
 
 EVERY = [chr(code_point) for code_point in range(sys.maxunicode + 1)]
 ASSIGNED = [char for char in EVERY if unicodedata.category(char) not in ("Cn", "Co", "Cs")]
@@ -84,6 +84,14 @@ def test_names_that_can_be_told_apart_have_different_skeletons(text: str, other:
 def test_every_character_has_a_skeleton_that_is_its_own_skeleton() -> None:
     wrong = [char for char in ASSIGNED if skeleton(skeleton(char)) != skeleton(char)]
     assert wrong == []
+
+
+def test_unicodes_table_is_read_whole_and_clean() -> None:
+    table = _confusables()
+    assert len(table) > 6300
+    assert all(len(look_alike) == 1 for look_alike in table)
+    assert not table.keys() & set("".join(table.values()))
+    assert "\u200e" not in "".join(table.values())
 
 
 def test_pairs_of_unicodes_table_are_read_in_their_direction() -> None:

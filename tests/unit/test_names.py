@@ -6,7 +6,7 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from precis_i18n import get_profile
 
@@ -263,6 +263,7 @@ def test_marks_that_would_take_half_a_minute_to_sort_are_no_names() -> None:
     assert name_key(raw) == ""
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_guests_name_has_its_precis_key_and_is_found_by_it(raw: str) -> None:
     try:
@@ -275,6 +276,7 @@ def test_a_guests_name_has_its_precis_key_and_is_found_by_it(raw: str) -> None:
     assert name_key(name.display) == name_key(name.key) == name_key(raw) == name.key
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(1, 40))
 def test_a_sites_name_is_found_by_its_key_and_is_its_own_name(raw: str, max_characters: int) -> None:
     try:
@@ -289,6 +291,7 @@ def test_a_sites_name_is_found_by_its_key_and_is_its_own_name(raw: str, max_char
     assert not any(unicodedata.category(char) in ("Cc", "Cf", "Cs") for char in name.display)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_looking_up_any_text_raises_nothing_and_gives_a_key_that_can_be_stored(text: str) -> None:
     assert len(name_key(text).encode()) <= 4 * KEY_CHARACTERS
@@ -374,6 +377,7 @@ def test_room_keys_fit_their_column_and_stay_different() -> None:
     assert len(keys) == 2
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_rooms_display_name_and_key_are_names_of_the_same_room(raw: str) -> None:
     try:

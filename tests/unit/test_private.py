@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chatapp.domain.names import parse_guest_name, site_name
@@ -34,15 +34,15 @@ def test_the_name_comes_without_its_at_sign() -> None:
 
 @pytest.mark.parametrize("raw", ["@bob", "@bob ", "@bob\n", "@bob \n\t ", '@"bob"', '@"bob jones" '])
 def test_a_name_alone_is_not_split_into_name_and_text(raw: str) -> None:
-    with pytest.raises(InvalidText, match="There is no text after @"):
+    with pytest.raises(InvalidText, match="There is no text after the name"):
         parse_private(raw)
 
 
-def test_the_refusal_of_a_name_alone_shows_the_whole_name() -> None:
-    with pytest.raises(InvalidText, match=r"^There is no text after @bob\.$"):
-        parse_private("@bob")
-    with pytest.raises(InvalidText, match=r'^There is no text after @"bob jones"\.$'):
-        parse_private('@"bob jones"')
+@pytest.mark.parametrize("raw", ["@\ud800", "@" + "x" * 10_000, '@"\ud800"x', "\ud800"])
+def test_a_refusal_repeats_nothing_that_was_sent(raw: str) -> None:
+    with pytest.raises((InvalidPayload, InvalidText)) as refused:
+        parse_private(raw)
+    assert len(refused.value.message.encode()) < 200
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,7 @@ def test_a_name_is_addressed_with_quotation_marks_only_where_needed() -> None:
     assert address("bob jones") == '@"bob jones"'
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | st.text('ab "＂@＠é\u3000\u00a0\n\u0085\u180e', max_size=12))
 def test_every_allowed_name_can_be_addressed(raw: str) -> None:
     names = []
@@ -121,6 +122,7 @@ def test_every_allowed_name_can_be_addressed(raw: str) -> None:
         assert parse_private(address(name) + "\nx\ny") == (name, "x\ny")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | st.text('ab "@\n\r\t', max_size=12))
 def test_any_text_is_parsed_or_refused(raw: str) -> None:
     try:

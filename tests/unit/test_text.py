@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatapp.domain.text import MARKS_IN_A_ROW, parse_client_id, parse_emoji, parse_text
@@ -83,6 +83,7 @@ def test_marks_that_would_take_half_a_minute_to_sort_are_refused_at_once(limit: 
         parse_text("a" + "\u0301\u0316" * 100_000, limit, limit)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_an_accepted_text_is_clean_and_parses_to_itself(raw: str) -> None:
     try:
@@ -121,6 +122,7 @@ def test_anything_else_is_no_reaction(raw: object) -> None:
         parse_emoji(raw)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_a_reaction_is_small_and_holds_no_markup(raw: str) -> None:
     try:
