@@ -172,14 +172,10 @@ class Database:
         return connection
 
     def _set_pragmas(self, connection: sqlite3.Connection, _record: Any) -> None:
-        try:
-            connection.isolation_level = None  # we say BEGIN, not the driver
-            connection.execute("PRAGMA foreign_keys = ON")
-            self._use_wal(connection)
-            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        except BaseException:
-            connection.close()  # SQLAlchemy does not
-            raise
+        connection.isolation_level = None  # we say BEGIN, not the driver
+        connection.execute("PRAGMA foreign_keys = ON")
+        self._use_wal(connection)
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         deadline = time.monotonic() + self._busy_seconds

@@ -10,7 +10,7 @@ from itertools import count
 from chatapp.domain.messages import Draft, Entry, Item, Message, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName, name_key
 from chatapp.errors import NameTaken, NotFound, Refusal
-from chatapp.log.store import Appended, Head, Standing
+from chatapp.log.store import Appended, Head, Standing, new_user_id
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class MemoryStore:
         return None
 
     def _add_user(self, subject: str | None, name: Name, now: int) -> User:
-        user = User(next(self._ids), name.display)
+        user = User(new_user_id(), name.display)
         self._users[user.id] = _User(user, subject, name, now)
         return user
 

@@ -30,7 +30,7 @@ metadata = MetaData(
 users = Table(
     "users",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("subject", String(255), unique=True),
     Column("name", String(255), nullable=False),
     Column("name_key", String(255), unique=True),

@@ -12,6 +12,7 @@ from chatapp.domain.messages import User
 from chatapp.domain.names import Name, name_key
 from chatapp.errors import NameTaken
 from chatapp.log.schema import users
+from chatapp.log.store import new_user_id
 
 # A list as one parameter, in JSON: SQLite takes 32,766 parameters at most.
 _ids = func.json_each(bindparam("ids")).table_valued("value", name="ids")
@@ -90,6 +91,6 @@ class SqlUsers:
 
 
 def _insert(tx: Connection, values: dict[str, object]) -> int:
-    key = tx.execute(insert(users).values(values)).inserted_primary_key
-    assert key is not None
-    return int(key[0])
+    user_id = new_user_id()
+    tx.execute(insert(users).values(id=user_id, **values))
+    return user_id

@@ -6,6 +6,7 @@ milliseconds and come from the caller.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from typing import Any, Protocol
 from chatapp.domain.messages import Draft, Entry, Item, Message, Room, User
 from chatapp.domain.names import Name, RoomName
 from chatapp.errors import Refusal
+
+#: They fit into SQL's BIGINT, and two alike are not to be expected.
+USER_ID_BITS = 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,12 @@ class Head:
 
     first_seq: int
     last_seq: int
+
+
+def new_user_id() -> int:
+    """Return a user's id: random, so that a token outlives the database it was made for as nobody's
+    token, and not as that of whoever has the number in the next one."""
+    return secrets.randbits(USER_ID_BITS)
 
 
 class Store(Protocol):

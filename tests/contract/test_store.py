@@ -474,3 +474,16 @@ def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
             assert texts(list(after.page_back(tx, room.id, None, 10))) == ["one", "two"]
             assert after.read_seq(tx, room.id, ann.id) == 1
         after.close()
+
+
+def test_a_user_id_of_one_database_is_nobodys_in_the_next(tmp_path: Path) -> None:
+    for name in STORES:
+        ids = []
+        for number in range(2):
+            directory = tmp_path / f"{name}{number}"
+            directory.mkdir()
+            store = STORES[name](directory)
+            with store.transaction(write=True) as tx:
+                ids.append(guest(store, tx, "ann").id)
+            store.close()
+        assert ids[0] != ids[1]

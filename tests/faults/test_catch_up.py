@@ -171,7 +171,8 @@ def test_who_was_away_longer_than_the_retention_keeps_is_told_of_the_gap_and_get
     assert not joined.get("gap")
     assert seqs(joined["messages"]) == list(range(31, 101))
     not_so_long["seq"] = 29
-    assert back(server, bob, not_so_long)["gap"]
+    joined = back(server, bob, not_so_long)
+    assert joined["gap"] and seqs(joined["messages"]) == list(range(51, 101))
 
 
 def test_a_log_of_which_nothing_is_left_has_a_gap_for_who_missed_something_and_none_for_who_did_not(

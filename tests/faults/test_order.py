@@ -6,6 +6,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from clients import Chatter, wait_until
 from faults.raw_client import RawClient
 from servers import running
@@ -13,16 +15,18 @@ from servers import running
 SERVER = [sys.executable, str(Path(__file__).with_name("slow_server.py"))]
 
 
+@pytest.mark.parametrize("to", [{}, {"to": "bob"}], ids=["in a room", "privately"])
 def test_a_hundred_messages_sent_without_waiting_arrive_and_are_numbered_in_their_order(
-    tmp_path: Path,
+    tmp_path: Path, to: dict[str, str]
 ) -> None:
+    event = "new pm" if to else "new message"
     texts = [f"message {number}" for number in range(100)]
     with ExitStack() as stack:
         server = stack.enter_context(running(directory=tmp_path, command=SERVER, LIMITS_ENABLED="no"))
         bob, ann = stack.enter_context(Chatter(server.url)), stack.enter_context(RawClient(server.port))
         bob.join("lobby", "bob")
         ann.call("join room", {"roomname": "lobby", "username": "ann"})
-        numbers = [ann.send("new message", text) for text in texts]
+        numbers = [ann.send(event, {"message": text, **to}) for text in texts]
         answers = [ann.receive() for _ in texts]
         bob.wait_for_texts(texts)
         received = bob.messages()

@@ -97,11 +97,9 @@ def test_a_taken_port_ends_serve_with_one_sentence(tmp_path: Path) -> None:
 
 
 def test_an_address_of_another_host_ends_serve_with_one_sentence(tmp_path: Path) -> None:
-    # 192.0.2.0/24 is nobody's (RFC 5737); a name under .invalid has no address (RFC 2606).
-    for host in ("192.0.2.1", "no-such-host.invalid"):
-        output = failed_start(HOSTINGS["serve"], tmp_path, APP_HOST=host)
-        (line,) = output.splitlines()
-        assert f"Cannot listen on {host} port " in line
+    # 192.0.2.0/24 is nobody's (RFC 5737).
+    (line,) = failed_start(HOSTINGS["serve"], tmp_path, APP_HOST="192.0.2.1").splitlines()
+    assert "Cannot listen on 192.0.2.1 port " in line
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])

@@ -24,7 +24,7 @@ from chatapp.rates import Rates
 from chatapp.settings import Limits, Settings
 from chatapp.wire import Composer
 
-#: What a connection's handler is asked with, and what it answers.
+#: Says whose request it is: see `chatapp.auth.SiteAuth.site_user`.
 SiteUsers = Callable[[dict[str, Any]], SiteUser]
 
 

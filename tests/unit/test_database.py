@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.pool import Pool
 
 from chatapp.domain.messages import Draft, Kind
 from chatapp.domain.names import parse_guest_name, parse_room_name, site_name
@@ -59,8 +58,10 @@ class Opened:
     def __init__(self) -> None:
         self._connections: list[sqlite3.Connection] = []
 
-    def note(self, connection: sqlite3.Connection, record: Any) -> None:
+    def connect(self, dialect: Any, record: Any, args: Any, options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = dialect.connect(*args, **options)
         self._connections.append(connection)
+        return connection
 
     def __len__(self) -> int:
         """Return how many of them are open."""
@@ -77,9 +78,9 @@ def is_open(connection: sqlite3.Connection) -> bool:
 @pytest.fixture
 def opened() -> Iterator[Opened]:
     opened = Opened()
-    event.listen(Pool, "connect", opened.note, insert=True)
+    event.listen(Engine, "do_connect", opened.connect)
     yield opened
-    event.remove(Pool, "connect", opened.note)
+    event.remove(Engine, "do_connect", opened.connect)
 
 
 @pytest.fixture
@@ -169,6 +170,21 @@ def test_a_lock_that_is_held_too_long_is_busy_and_passes_by_itself(
     write(database, "bob")
     assert names(database) == ["ann", "bob"]
     assert len(opened) == 1
+
+
+def test_a_file_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    database = open_database(tmp_path, busy_seconds=PATIENCE_SECONDS)
+    with closing(sqlite3.connect(tmp_path / "chat.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # not in WAL mode yet
+        opening = threading.Thread(target=write, args=(database, "ann"))
+        opening.start()
+        opening.join(0.1)
+        assert opening.is_alive()
+        other.execute("COMMIT")
+    opening.join(PATIENCE_SECONDS)
+    assert names(database) == ["ann"]
+    assert pragma(database, "journal_mode") == "wal"
+    database.close()
 
 
 def test_a_full_disk_is_unavailable_and_the_connection_is_not_used_again(

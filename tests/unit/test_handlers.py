@@ -109,7 +109,6 @@ def test_a_fault_of_ours_refuses_the_event_and_the_log_says_what_but_not_whose(
         raise ZeroDivisionError
 
     with monkeypatch.context() as broken:
-        broken.setattr(chat.context.composer, "message", fail)
         broken.setattr(chat.context.log, "append", fail)
         answer = chat.call("sid-of-ann", "new message", "the secret text")
     assert answer["error"] == {"code": "internal_error", "message": "Something went wrong on the server."}
@@ -193,7 +192,7 @@ def test_a_refusal_for_a_rate_says_when_to_come_again() -> None:
         assert (error["code"], error["retry_after"]) == ("rate_limited", 3600)
 
 
-def test_the_members_of_an_event_reach_the_hooks_as_users(chat: Parts) -> None:
+def test_on_join_is_told_the_user_and_the_rooms_name(chat: Parts) -> None:
     joined: list[Any] = []
     chat.context.hooks.add("on_join", lambda user, room: joined.append((user, room)))
     answer = chat.join("a", "Lobby", "ann")

@@ -304,19 +304,47 @@ def test_retention_cuts_by_count_and_by_age_in_all_rooms(log: Log, clock: Clock)
 # The threads
 
 
-def test_reads_go_on_while_a_write_waits_for_the_database_and_the_loop_does_too(
-    log: Log, tmp_path: Path
-) -> None:
+class Slow(SqlStore):
+    """Writes no entry, and reads no page, before it is let."""
+
+    def __init__(self, directory: Path) -> None:
+        database = Database(f"sqlite:///{directory}/chat.db", synchronous="normal", busy_seconds=1)
+        super().__init__(database, reactions_per_message=3)
+        self._entered, self._let = threading.Event(), threading.Event()
+
+    def append(self, *args: Any) -> Any:
+        self._wait()
+        return super().append(*args)
+
+    def page_back(self, *args: Any) -> Any:
+        self._wait()
+        return super().page_back(*args)
+
+    def _wait(self) -> None:
+        self._entered.set()
+        assert self._let.wait(PATIENCE_SECONDS)
+
+    def wait_for_call(self) -> None:
+        with gevent.Timeout(PATIENCE_SECONDS):
+            while not self._entered.is_set():
+                gevent.sleep(0.001)
+
+    def let(self) -> None:
+        self._let.set()
+
+
+def test_reads_and_the_event_loop_go_on_while_a_write_takes_its_time(tmp_path: Path) -> None:
+    store = Slow(tmp_path)
+    log = make_log(store)
     ann = guest(log)
     room = log.enter(LOBBY, ann, None).room
-    with closing(sqlite3.connect(tmp_path / "chat.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        waiting = gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, "x"))
-        gevent.sleep(0)
-        assert log.history(room.id, None, None, 10).items == []
-        assert not waiting.ready()
-        other.execute("COMMIT")
-    assert waiting.get(timeout=PATIENCE_SECONDS).entry.seq == 1
+    writing = gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, "x"))
+    store.wait_for_call()
+    assert log.history(room.id, None, 0, 10).items == []
+    assert not writing.ready()
+    store.let()
+    assert writing.get(timeout=PATIENCE_SECONDS).entry.seq == 1
+    log.close()
 
 
 def test_a_lock_that_is_held_too_long_refuses_and_says_why_in_the_log_file_without_a_traceback(
@@ -408,11 +436,9 @@ def test_close_writes_what_waits_and_leaves_no_thread_and_no_file_behind(tmp_pat
     ann = guest(log)
     room = log.enter(LOBBY, ann, None).room
     senders = [gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, str(number))) for number in range(50)]
-    readers = [gevent.spawn(log.history, room.id, None, None, 10) for _ in range(20)]
     gevent.sleep(0)
     log.close()
-    gevent.joinall([*senders, *readers], timeout=PATIENCE_SECONDS, raise_error=True)
-    assert [reader.value.gap for reader in readers] == [False] * 20
+    gevent.joinall(senders, timeout=PATIENCE_SECONDS, raise_error=True)
     assert [sender.value.entry.seq for sender in senders] == list(range(1, 51))
     with gevent.Timeout(PATIENCE_SECONDS):
         while set(Path("/proc/self/task").iterdir()) - before:  # a thread ends a moment after its work
@@ -425,32 +451,36 @@ def test_close_writes_what_waits_and_leaves_no_thread_and_no_file_behind(tmp_pat
     log.close()
 
 
+def test_close_waits_for_the_reads_that_came_before_it(tmp_path: Path) -> None:
+    store = Slow(tmp_path)
+    log = make_log(store)
+    room = log.open_room(LOBBY)
+    readers = [gevent.spawn(log.history, room.id, None, None, 10) for _ in range(20)]
+    store.wait_for_call()
+    closing = gevent.spawn(log.close)
+    for _ in range(10):
+        gevent.sleep(0)  # until it waits
+    store.let()
+    assert [reader.get(timeout=PATIENCE_SECONDS).items for reader in readers] == [[]] * 20
+    closing.get(timeout=PATIENCE_SECONDS)
+
+
 def test_a_log_that_was_never_used_opens_nothing(tmp_path: Path) -> None:
     make_log(sql_store(tmp_path)).close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_waiting_says_how_many_writes_wait(tmp_path: Path) -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    class Slow(SqlStore):
-        def append(self, *args: Any) -> Any:
-            entered.set()
-            assert leave.wait(PATIENCE_SECONDS)
-            return super().append(*args)
-
-    database = Database(f"sqlite:///{tmp_path}/chat.db", synchronous="normal", busy_seconds=1)
-    log = make_log(Slow(database, reactions_per_message=3))
+    store = Slow(tmp_path)
+    log = make_log(store)
     ann = guest(log)
     room = log.open_room(LOBBY)
     senders = [gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, "1"))]
-    with gevent.Timeout(PATIENCE_SECONDS):
-        while not entered.is_set():
-            gevent.sleep(0.001)
+    store.wait_for_call()
     senders += [gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, "2")) for _ in range(3)]
     gevent.sleep(0)
     assert log.waiting == 3
-    leave.set()
+    store.let()
     gevent.joinall(senders, timeout=PATIENCE_SECONDS, raise_error=True)
     assert log.waiting == 0
     log.close()

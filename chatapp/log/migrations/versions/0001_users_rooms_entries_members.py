@@ -14,7 +14,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "users",
-        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("id", sa.BigInteger, nullable=False),
         sa.Column("subject", sa.String(255)),
         sa.Column("name", sa.String(255), nullable=False),
         sa.Column("name_key", sa.String(255)),
@@ -32,8 +32,8 @@ def upgrade() -> None:
         sa.Column("name", sa.String(255), nullable=False),
         sa.Column("epoch", sa.String(32), nullable=False),
         sa.Column("last_seq", sa.BigInteger, nullable=False),
-        sa.Column("first_user_id", sa.Integer),
-        sa.Column("second_user_id", sa.Integer),
+        sa.Column("first_user_id", sa.BigInteger),
+        sa.Column("second_user_id", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name="pk_rooms"),
         sa.UniqueConstraint("key", name="uq_rooms_key"),
         sa.ForeignKeyConstraint(["first_user_id"], ["users.id"], name="fk_rooms_first_user_id_users"),
@@ -44,7 +44,7 @@ def upgrade() -> None:
         sa.Column("room_id", sa.Integer, nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
         sa.Column("type", sa.String(16), nullable=False),
-        sa.Column("user_id", sa.Integer, nullable=False),
+        sa.Column("user_id", sa.BigInteger, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("target_seq", sa.BigInteger),
         sa.Column("client_id", sa.String(64)),
@@ -65,7 +65,7 @@ def upgrade() -> None:
     op.create_table(
         "members",
         sa.Column("room_id", sa.Integer, nullable=False),
-        sa.Column("user_id", sa.Integer, nullable=False),
+        sa.Column("user_id", sa.BigInteger, nullable=False),
         sa.Column("role", sa.String(16), nullable=False),
         sa.Column("read_seq", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("room_id", "user_id", name="pk_members"),
