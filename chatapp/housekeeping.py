@@ -17,6 +17,9 @@ logger = logging.getLogger("chatapp.housekeeping")
 #: Between two rounds of what is never urgent.
 ROUND_SECONDS = 60
 
+#: Until another try, after a failure.
+RETRY_SECONDS = 1
+
 
 class Housekeeping:
     """Two greenlets: one that comes when `Rooms.tick` has something to do, one that makes rounds."""
@@ -45,7 +48,8 @@ class Housekeeping:
     def _announce(self) -> None:
         while True:
             self._wake.clear()
-            due = _logged(lambda: self._rooms.tick(self._context.clock()))
+            retry = self._context.clock() + RETRY_SECONDS
+            due = _logged(lambda: self._rooms.tick(self._context.clock()), failed=retry)
             self._wake.wait(None if due is None else max(0.0, due - self._context.clock()))
 
     def _make_rounds(self) -> None:
@@ -69,11 +73,12 @@ class Housekeeping:
             self._context.metrics.trimmed.inc(self._context.log.trim(keep, age_seconds))
 
 
-def _logged(work: Callable[[], float | None]) -> float | None:
+def _logged(work: Callable[[], float | None], failed: float | None = None) -> float | None:
+    """Return what `work` returns; where it fails, say so in the log and return `failed`."""
     try:
         return work()
     except Refusal as refusal:
         logger.warning("housekeeping has to wait: %s", refusal.message)
     except Exception:
         logger.exception("housekeeping failed")
-    return None
+    return failed

@@ -19,7 +19,16 @@ ROOT = Path(__file__).parents[1]
 #: The one time unit of the tests: how long anything may take that happens at all.
 PATIENCE_SECONDS = 20
 
-_GUNICORN = [sys.executable, "-m", "gunicorn", "-b", "127.0.0.1:0", "--graceful-timeout", "1"]
+_GUNICORN = [
+    sys.executable,
+    "-m",
+    "gunicorn",
+    "-b",
+    "127.0.0.1:0",
+    "--graceful-timeout",
+    "1",
+    "--no-control-socket",
+]
 _WEBSOCKET_WORKER = "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"
 
 #: The ways of hosting that the README names, and gevent-websocket's worker, which many sites have.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sqlite3
 import threading
 import time
@@ -10,10 +12,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from clients import wait_until
 from faults.phoenix import Phoenix
 from faults.raw_client import GONE, RawClient
-from servers import PATIENCE_SECONDS
+from servers import PATIENCE_SECONDS, running
 
 KILLS = 50
 SENDERS = 6
@@ -128,6 +132,7 @@ def kill_at_any_moment(server: Phoenix, senders: list[Sender], dice: random.Rand
     server.start()
 
 
+@pytest.mark.timeout(300)
 def test_what_is_acknowledged_survives_fifty_kills_exactly_once_and_in_order(tmp_path: Path) -> None:
     dice = random.Random(20)
     with Phoenix(tmp_path, LIMITS_ENABLED="no", HISTORY_CATCH_UP="100000") as server:
@@ -152,3 +157,23 @@ def test_what_is_acknowledged_survives_fifty_kills_exactly_once_and_in_order(tmp
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     print(f"{len(reader.log)} messages were acknowledged and are there, after {KILLS} kills")
     assert len(reader.log) >= KILLS * ACKNOWLEDGED_AT_LEAST
+
+
+def test_when_gunicorns_worker_is_killed_the_next_one_has_everything_that_was_acknowledged(
+    tmp_path: Path,
+) -> None:
+    with running("gevent", tmp_path, LIMITS_ENABLED="no", HISTORY_CATCH_UP="100000") as server:
+        reader, sender = Reader(server.port), Sender(server.port, "sender")
+        reader.catch_up()
+        sender.start()
+        wait_until(lambda: len(acknowledged_by([sender])) > ACKNOWLEDGED_AT_LEAST, "acknowledgements")
+        [worker] = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        os.kill(int(worker), signal.SIGKILL)
+        promised = len(acknowledged_by([sender]))
+        wait_until(
+            lambda: len(acknowledged_by([sender])) > promised + ACKNOWLEDGED_AT_LEAST, "the next worker"
+        )
+        sender.finish()
+        reader.catch_up()
+        reader.check(acknowledged_by([sender]))
+        assert len(reader.log) == sender.sent

@@ -11,8 +11,6 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from faults.raw_client import RawClient
 from servers import ServerProcess, running
 
@@ -21,8 +19,6 @@ SERVER = [sys.executable, str(Path(__file__).with_name("watched_server.py"))]
 #: The machine may be busy with other tests; what stands still by itself does so each time.
 ATTEMPTS = 3
 MAX_STALL_SECONDS = 0.05
-
-pytestmark = pytest.mark.xdist_group("timing")
 
 
 @contextmanager

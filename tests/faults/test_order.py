@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,22 +11,28 @@ import pytest
 
 from clients import Chatter, wait_until
 from faults.raw_client import RawClient
-from servers import running
+from servers import ServerProcess, running
 
 SERVER = [sys.executable, str(Path(__file__).with_name("slow_server.py"))]
 
 
-@pytest.mark.parametrize("to", [{}, {"to": "bob"}], ids=["in a room", "privately"])
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    directory = tmp_path_factory.mktemp("slow")
+    with running(directory=directory, command=SERVER, LIMITS_ENABLED="no") as server:
+        yield server
+
+
+@pytest.mark.parametrize("is_private", [False, True], ids=["in a room", "privately"])
 def test_a_hundred_messages_sent_without_waiting_arrive_and_are_numbered_in_their_order(
-    tmp_path: Path, to: dict[str, str]
+    server: ServerProcess, is_private: bool
 ) -> None:
-    event = "new pm" if to else "new message"
+    place, receiver = f"room {is_private}", f"receiver {is_private}"
+    event, to = ("new pm", {"to": receiver}) if is_private else ("new message", {})
     texts = [f"message {number}" for number in range(100)]
-    with ExitStack() as stack:
-        server = stack.enter_context(running(directory=tmp_path, command=SERVER, LIMITS_ENABLED="no"))
-        bob, ann = stack.enter_context(Chatter(server.url)), stack.enter_context(RawClient(server.port))
-        bob.join("lobby", "bob")
-        ann.call("join room", {"roomname": "lobby", "username": "ann"})
+    with Chatter(server.url) as bob, RawClient(server.port) as ann:
+        bob.join(place, receiver)
+        ann.call("join room", {"roomname": place, "username": f"sender {is_private}"})
         numbers = [ann.send(event, {"message": text, **to}) for text in texts]
         answers = [ann.receive() for _ in texts]
         bob.wait_for_texts(texts)
@@ -35,14 +42,13 @@ def test_a_hundred_messages_sent_without_waiting_arrive_and_are_numbered_in_thei
     assert [message["seq"] for message in received] == list(range(1, 101))
 
 
-def test_messages_of_several_senders_arrive_in_the_order_of_the_log(tmp_path: Path) -> None:
+def test_messages_of_several_senders_arrive_in_the_order_of_the_log(server: ServerProcess) -> None:
     with ExitStack() as stack:
-        server = stack.enter_context(running(directory=tmp_path, command=SERVER, LIMITS_ENABLED="no"))
         bob = stack.enter_context(Chatter(server.url))
-        bob.join("lobby", "bob")
+        bob.join("crowd", "listener")
         senders = [stack.enter_context(RawClient(server.port)) for _ in range(5)]
         for number, sender in enumerate(senders):
-            sender.call("join room", {"roomname": "lobby", "username": f"sender-{number}"})
+            sender.call("join room", {"roomname": "crowd", "username": f"speaker {number}"})
         for turn in range(20):
             for number, sender in enumerate(senders):
                 sender.send("new message", f"{number} says {turn}")

@@ -15,8 +15,6 @@ from clients import TRANSPORTS, Chatter, refused, wait_until
 from servers import HOSTINGS, PATIENCE_SECONDS, ServerProcess, running
 from visitors import SITE, failed_start, knock
 
-pytestmark = pytest.mark.xdist_group("custom")
-
 GUNICORN = [sys.executable, "-m", "gunicorn", "-b", "127.0.0.1:0", "--no-control-socket", "-k", "gevent"]
 COMMANDS = {
     "alone": [sys.executable, "doorkeeper.py"],

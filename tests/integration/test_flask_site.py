@@ -23,13 +23,7 @@ MARKED = re.compile(r"# chat$")
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(worker, marks=pytest.mark.xdist_group(f"site {worker}"))
-        for worker in ("gevent", "geventwebsocket")
-    ],
-)
+@pytest.fixture(scope="module", params=["gevent", "geventwebsocket"])
 def worker(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -13,7 +13,6 @@ from visitors import Answer, knock
 PARTNER = "https://partner.example"
 EVIL = "https://evil.example"
 
-pytestmark = pytest.mark.xdist_group("origins")
 
 both_transports = pytest.mark.parametrize("transport", ["polling", "websocket"])
 all_hostings = pytest.mark.parametrize("server", ["serve", "gevent"], indirect=True)

@@ -19,8 +19,6 @@ from clients import TRANSPORTS, Chatter, refused
 from servers import HOSTINGS, PATIENCE_SECONDS, ServerProcess, running
 from visitors import SITE_SECRET_KEY, Visitor, failed_start, knock, running_site
 
-pytestmark = pytest.mark.xdist_group("side-car")
-
 COOKIE = "bookclub"
 NOBODY = {"message": "Log in first.", "data": {"code": "unauthorized", "message": "Log in first."}}
 
