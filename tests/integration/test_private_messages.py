@@ -150,6 +150,7 @@ def test_joining_a_conversation_is_nobodys_business(party: Party) -> None:
     ann.call("leave room", {"roomname": f"@{bob.name}"})
     party.guest("dan")
     wait_until(lambda: cid.events("presence"), "the marker")
+    settle(bob, cid)
     assert [change["room"] for change in cid.events("presence")] == [party.room]
     assert [change["room"] for change in bob.events("presence")] == [party.room]
     assert bob.standing(f"@{ann.name}") is None, "nobody has spoken yet"
