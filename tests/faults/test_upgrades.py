@@ -20,7 +20,7 @@ from servers import HOSTINGS, PATIENCE_SECONDS, ServerProcess, running
 
 SCRIPT = Path(__file__).parents[1] / "node" / "upgraders.js"
 
-SETTINGS = {"LIMITS_ENABLED": "no", "LIMITS_OUTBOX_BYTES": "16777216"}
+SETTINGS = {"LIMITS_ENABLED": "no"}
 
 #: How many upgrade one after the other, by kind of client.
 RAW, NODE, PYTHON = 50, 100, 25
