@@ -74,6 +74,11 @@ class Handlers:
         """Return whether the event is one of the chat's."""
         return event in self._table
 
+    def is_known(self, sid: str) -> bool:
+        """Return whether it is known who this client is."""
+        connection = self._context.presence.connection(sid)
+        return connection is not None and connection.user is not None
+
     def dispatch(self, sid: str, event: str, args: tuple[Any, ...], ack: SendAck) -> None:
         """Handle an event. Whatever goes wrong refuses this event and leaves the connection alone."""
         try:
