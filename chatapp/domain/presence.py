@@ -19,6 +19,8 @@ class Connection:
     rooms: dict[int, Room] = field(default_factory=dict)
     #: the room joined last: where a message goes that names none
     current: Room | None = None
+    #: how much of what it has sent is on its way into a log
+    appending: int = 0
 
 
 class Presence:

@@ -1,4 +1,4 @@
-"""The log as the chat uses it: every call may block its greenlet and never the event loop."""
+"""The log as the chat uses it: every call but `Log.append` may block its greenlet, none the event loop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from chatapp.domain.messages import Draft, Item, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName
+from chatapp.errors import Refusal
 from chatapp.log.database import Database
 from chatapp.log.memory import MemoryStore
 from chatapp.log.sql import SqlStore
@@ -97,10 +98,24 @@ class Log:
 
     # In the order of the commits
 
-    def append(self, draft: Draft, then: Callable[[Appended], None] | None = None) -> Appended:
-        """Commit `draft`; `then` gets what it became, in the order of the room's log."""
-        appended: Appended = self._writer.submit(Job(draft=draft, then=then))
+    def append(self, draft: Draft, then: Callable[[Appended | Refusal], None]) -> None:
+        """Have `draft` committed, and do not wait for it.
+
+        `then` gets what it became, or why it was refused, once and in the order of the commits; it runs in
+        the event loop and must not block. Raises the refusal at once where nothing is taken at all.
+        """
+        self._writer.submit(Job(draft, then=then))
+
+    def append_and_wait(
+        self, draft: Draft, then: Callable[[Appended | Refusal], None] | None = None
+    ) -> Appended:
+        """Commit `draft`; return what it became, after `then` got it, or raise the refusal."""
+        appended: Appended = self._writer.carry_out(Job(draft, then=then))
         return appended
+
+    def wait(self) -> None:
+        """Wait until all that was submitted before is committed, or refused, and handed on."""
+        self._writer.wait()
 
     def enter(
         self,
@@ -248,7 +263,11 @@ class Log:
         writes: bool = True,
         then: Callable[[T], None] | None = None,
     ) -> T:
-        outcome: T = self._writer.submit(Job(work=work, writes=writes, then=then))
+        def succeed(outcome: Any) -> None:
+            if then is not None and not isinstance(outcome, Refusal):
+                then(outcome)
+
+        outcome: T = self._writer.carry_out(Job(work=work, writes=writes, then=succeed))
         return outcome
 
     def _read(self, work: Callable[[Any], T]) -> T:

@@ -88,6 +88,7 @@ class Parts:
         """Send an event and return its acknowledgement."""
         answers: list[Any] = []
         self.handlers.dispatch(sid, event, (payload,), answers.append)
+        self.context.log.wait()
         (answer,) = answers
         return answer
 

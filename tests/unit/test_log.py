@@ -66,7 +66,7 @@ def guest(log: Log, name: str = "ann") -> User:
 
 def say(log: Log, room: Room, user: User, *texts: str) -> None:
     for text in texts:
-        log.append(Draft(room, user, Kind.MESSAGE, text))
+        log.append_and_wait(Draft(room, user, Kind.MESSAGE, text))
 
 
 def numbers(start: int, end: int) -> list[str]:
@@ -95,7 +95,7 @@ def test_who_comes_back_gets_what_followed_changes_included(log: Log) -> None:
     ann, bob = guest(log), guest(log, "bob")
     room = log.enter(LOBBY, ann, None).room
     say(log, room, bob, *numbers(1, 5))
-    log.append(Draft(room, bob, Kind.EDIT, "two", target_seq=2))
+    log.append_and_wait(Draft(room, bob, Kind.EDIT, "two", target_seq=2))
     missed = log.enter(LOBBY, ann, Since(room.epoch, 3)).missed
     assert missed is not None and not missed.gap and not missed.more
     assert [place(item) for item in missed.items] == [4, 5, 6]
@@ -153,7 +153,7 @@ def test_what_follows_a_join_is_handed_on_after_it_and_what_is_in_it_before(tmp_
     heard: list[Any] = []
 
     def speak(number: int) -> None:
-        log.append(Draft(room, ann, Kind.MESSAGE, str(number)), lambda a: heard.append(a.entry.seq))
+        log.append_and_wait(Draft(room, ann, Kind.MESSAGE, str(number)), lambda a: heard.append(a.entry.seq))
 
     def join() -> None:
         log.enter(LOBBY, ann, Since(room.epoch, 0), heard.append)
@@ -338,7 +338,7 @@ def test_reads_and_the_event_loop_go_on_while_a_write_takes_its_time(tmp_path: P
     log = make_log(store)
     ann = guest(log)
     room = log.enter(LOBBY, ann, None).room
-    writing = gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, "x"))
+    writing = gevent.spawn(log.append_and_wait, Draft(room, ann, Kind.MESSAGE, "x"))
     store.wait_for_call()
     assert log.history(room.id, None, 0, 10).items == []
     assert not writing.ready()
@@ -435,7 +435,9 @@ def test_close_writes_what_waits_and_leaves_no_thread_and_no_file_behind(tmp_pat
     log = make_log(sql_store(tmp_path))
     ann = guest(log)
     room = log.enter(LOBBY, ann, None).room
-    senders = [gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, str(number))) for number in range(50)]
+    senders = [
+        gevent.spawn(log.append_and_wait, Draft(room, ann, Kind.MESSAGE, str(number))) for number in range(50)
+    ]
     gevent.sleep(0)
     log.close()
     gevent.joinall(senders, timeout=PATIENCE_SECONDS, raise_error=True)
@@ -475,9 +477,9 @@ def test_waiting_says_how_many_writes_wait(tmp_path: Path) -> None:
     log = make_log(store)
     ann = guest(log)
     room = log.open_room(LOBBY)
-    senders = [gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, "1"))]
+    senders = [gevent.spawn(log.append_and_wait, Draft(room, ann, Kind.MESSAGE, "1"))]
     store.wait_for_call()
-    senders += [gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, "2")) for _ in range(3)]
+    senders += [gevent.spawn(log.append_and_wait, Draft(room, ann, Kind.MESSAGE, "2")) for _ in range(3)]
     gevent.sleep(0)
     assert log.waiting == 3
     store.let()
