@@ -14,7 +14,7 @@ from chatapp.errors import Refusal
 from chatapp.log.database import Database
 from chatapp.log.memory import MemoryStore
 from chatapp.log.sql import SqlStore
-from chatapp.log.store import Appended, Standing, Store
+from chatapp.log.store import Appended, Standing, Store, Visit, Visited
 from chatapp.log.threads import Threads
 from chatapp.log.writer import GroupCommit, Job
 from chatapp.settings import Settings
@@ -131,11 +131,14 @@ class Log:
         that a thousand clients that come back do not make the writer wait.
         """
         found = self._read(lambda tx: self._preview(tx, name, user.id, since))
+        room = found.room or self._open_room(name)
 
-        def work(tx: Any) -> Entered:
-            return self._enter(tx, name, user, since, found)
+        def look_on(tx: Any, visited: Visited) -> Entered:
+            missed = self._missed_by_now(tx, room, since, found.missed, visited.last_seq) if since else None
+            return Entered(room, visited.last_seq, visited.read_seq, missed)
 
-        return self._write(work, writes=not found.is_member, then=then)
+        visit = Visit(room.id, user.id, joins=not found.is_member)
+        return self._do(Job(visit=visit, work=look_on, writes=visit.joins), then)
 
     def revisit(self, room: Room, user: User, since: Since | None) -> Entered:
         """Return what a member of a conversation missed, who hears it already."""
@@ -158,10 +161,7 @@ class Log:
 
     def open_room(self, name: RoomName) -> Room:
         """Return the room of this name, made if there was none."""
-        epoch = new_epoch()
-        return self._read(lambda tx: self._store.find_room(tx, name.key)) or self._write(
-            lambda tx: self._store.open_room(tx, name, epoch)
-        )
+        return self.find_room(name.key) or self._open_room(name)
 
     def mark_read(self, room_id: int, user_id: int, seq: int) -> int:
         """Move the user's read mark forward; return where it is."""
@@ -256,19 +256,24 @@ class Log:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _write(
-        self,
-        work: Callable[[Any], T],
-        *,
-        writes: bool = True,
-        then: Callable[[T], None] | None = None,
-    ) -> T:
+    def _write(self, work: Callable[[Any], T]) -> T:
+        done: T = self._writer.carry_out(Job(work=work))
+        return done
+
+    def _do(self, job: Job, then: Callable[[T], None] | None) -> T:
+        """Carry out `job`; `then` gets a success."""
+
         def succeed(outcome: Any) -> None:
             if then is not None and not isinstance(outcome, Refusal):
                 then(outcome)
 
-        outcome: T = self._writer.carry_out(Job(work=work, writes=writes, then=succeed))
-        return outcome
+        job.then = succeed
+        done: T = self._writer.carry_out(job)
+        return done
+
+    def _open_room(self, name: RoomName) -> Room:
+        epoch = new_epoch()
+        return self._write(lambda tx: self._store.open_room(tx, name, epoch))
 
     def _read(self, work: Callable[[Any], T]) -> T:
         return self._threads.read(work)
@@ -280,20 +285,15 @@ class Log:
         missed = self._missed(tx, room, since) if since else None
         return _Preview(room, self._store.is_member(tx, room.id, user_id), missed)
 
-    def _enter(self, tx: Any, name: RoomName, user: User, since: Since | None, found: _Preview) -> Entered:
-        room = found.room or self._store.open_room(tx, name, new_epoch())
-        if not found.is_member:
-            self._store.add_member(tx, room.id, user.id)
-        missed = found.missed
-        last_seq = self._store.head(tx, room.id).last_seq
-        if since and missed is None:
-            missed = self._missed(tx, room, since)
-        elif missed is not None and not missed.more and missed.reached < last_seq:
-            rest = self._replay(tx, room.id, missed.reached, None, self._catch_up)
-            missed = Page(
-                [*missed.items, *rest.items], rest.reached, more=rest.more, gap=missed.gap or rest.gap
-            )
-        return Entered(room, last_seq, self._store.read_seq(tx, room.id, user.id), missed)
+    def _missed_by_now(self, tx: Any, room: Room, since: Since, missed: Page | None, last_seq: int) -> Page:
+        """Return `missed`, which was read a moment ago, with what has come since."""
+        if missed is None:
+            return self._missed(tx, room, since)
+        if missed.more or missed.reached >= last_seq:
+            return missed
+        rest = self._replay(tx, room.id, missed.reached, None, self._catch_up)
+        items = [*missed.items, *rest.items]
+        return Page(items, rest.reached, more=rest.more, gap=missed.gap or rest.gap)
 
     def _missed(self, tx: Any, room: Room, since: Since) -> Page:
         head = self._store.head(tx, room.id)

@@ -10,7 +10,7 @@ from itertools import count
 from chatapp.domain.messages import Draft, Entry, Item, Message, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName, name_key
 from chatapp.errors import NameTaken, NotFound, Refusal
-from chatapp.log.store import Appended, Head, Standing, new_user_id
+from chatapp.log.store import Appended, Head, Standing, Visit, Visited, new_user_id
 
 
 @dataclass(slots=True)
@@ -153,6 +153,15 @@ class MemoryStore:
     def add_member(self, tx: None, room_id: int, user_id: int) -> None:
         known = self._rooms[room_id]
         known.members.setdefault(user_id, known.last_seq)
+
+    def visit(self, tx: None, visits: Sequence[Visit]) -> list[Visited]:
+        found = []
+        for room_id, user_id, joins in visits:
+            if joins:
+                self.add_member(tx, room_id, user_id)
+            known = self._rooms[room_id]
+            found.append(Visited(known.last_seq, known.members.get(user_id, 0)))
+        return found
 
     def remove_member(self, tx: None, room_id: int, user_id: int) -> None:
         self._rooms[room_id].members.pop(user_id, None)

@@ -1,8 +1,10 @@
-"""A native thread that does one thing at a time for the event loop."""
+"""Native threads that do for the event loop what may block."""
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gevent import get_hub
@@ -85,4 +87,41 @@ class NativeThread:
         (result, error), self._result = self._result, (None, None)
         self._idle.set()
         assert done is not None
+        done(result, error)
+
+
+class NativeThreads:
+    """So many things at a time, the others in their order. Starts a thread when all are busy."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._threads: list[NativeThread] = []
+        self._idle: list[NativeThread] = []
+        self._waiting: collections.deque[tuple[Work, Done]] = collections.deque()
+
+    def do(self, work: Work, done: Done) -> None:
+        """Run ``work()`` as soon as a thread is free; then, in the event loop, ``done(result, error)``."""
+        if not self._idle and len(self._threads) < self._most:
+            thread = NativeThread()
+            self._threads.append(thread)
+            self._idle.append(thread)
+        if self._idle:
+            self._start(self._idle.pop(), work, done)
+        else:
+            self._waiting.append((work, done))
+
+    def close(self, timeout_seconds: float) -> None:
+        """End the threads once they have done what they do now; wait for each at most so long."""
+        for thread in self._threads:
+            thread.close(timeout_seconds)
+        self._threads, self._idle = [], []
+
+    def _start(self, thread: NativeThread, work: Work, done: Done) -> None:
+        thread.do(work, partial(self._finish, thread, done))
+
+    def _finish(self, thread: NativeThread, done: Done, result: Any, error: BaseException | None) -> None:
+        if self._waiting:
+            self._start(thread, *self._waiting.popleft())
+        else:
+            self._idle.append(thread)
         done(result, error)

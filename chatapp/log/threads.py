@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-import gevent
-from gevent.event import Event
-from gevent.threadpool import ThreadPool
+from gevent.event import AsyncResult, Event
 
 from chatapp.errors import Internal, Refusal
-from chatapp.log.native import Done, NativeThread, Work
+from chatapp.log.native import Done, NativeThread, NativeThreads, Work
 from chatapp.log.store import Store
 from chatapp.log.writer import closing, log_failures
 
@@ -25,7 +23,7 @@ class Threads:
         self._store = store
         self._readers = readers
         self._writer = NativeThread()
-        self._pool: ThreadPool | None = None  # of the readers
+        self._pool = NativeThreads(readers)
         self._closed = False
         self._reading = 0
         self._idle = Event()
@@ -55,30 +53,30 @@ class Threads:
     def close(self, timeout_seconds: float) -> None:
         """Refuse what comes from now on, and end the threads once they have done what came before."""
         self._closed = True
-        pool, self._pool = self._pool, None
         self._writer.close(timeout_seconds)
-        # A pool that is killed forgets who waits for a thread of it.
         self._idle.wait(timeout_seconds)
-        if pool is not None:
-            with gevent.Timeout(timeout_seconds, False):
-                pool.kill()
+        self._pool.close(timeout_seconds)
 
     def _read_in_pool(self, work: Callable[[Any], T]) -> tuple[T | None, Refusal | None]:
-        if self._pool is None:
-            self._pool = ThreadPool(self._readers)
-        self._reading += 1
-        self._idle.clear()
-        try:
-            found: tuple[T | None, Refusal | None] = self._pool.apply(self._try, (work,))
-            return found
-        finally:
+        found = AsyncResult()
+
+        def done(result: Any, error: BaseException | None) -> None:
             self._reading -= 1
             if not self._reading:
                 self._idle.set()
+            if error is None:
+                found.set(result)
+            else:
+                found.set_exception(error)
+
+        self._pool.do(lambda: self._try(work), done)
+        self._reading += 1
+        self._idle.clear()
+        outcome: tuple[T | None, Refusal | None] = found.get()
+        return outcome
 
     def _try(self, work: Callable[[Any], T]) -> tuple[T | None, Refusal | None]:
-        """Return the result or the refusal: gevent prints the traceback of what a thread raises. Nothing
-        is logged there, see `chatapp.log.database.Database`."""
+        """Return the result or the refusal. Nothing is logged here: see `chatapp.log.database.Database`."""
         try:
             return self._read(work), None
         except Refusal as refusal:

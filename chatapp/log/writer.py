@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,7 @@ from gevent.event import AsyncResult, Event
 from chatapp.domain.messages import Draft
 from chatapp.errors import Internal, Refusal, StorageBusy, StorageUnavailable
 from chatapp.log.native import Done, Work
-from chatapp.log.store import Store
+from chatapp.log.store import Store, Visit, Visited
 
 logger = logging.getLogger("chatapp.log")
 
@@ -28,14 +29,18 @@ MAX_BATCH = 500
 
 @dataclass(slots=True)
 class Job:
-    """One thing to do in the log's order: a draft to append, or any other work.
+    """One thing to do in the log's order: a draft to append, a visit, or any other work.
+
+    Drafts and visits of a batch are done together. The work of a visit is given what it found, too, and
+    only reads.
 
     `then` gets the outcome or the refusal, once, in the event loop, in the order of the commits. It must
     not block.
     """
 
     draft: Draft | None = None
-    work: Callable[[Any], Any] | None = None
+    visit: Visit | None = None
+    work: Callable[..., Any] | None = None
     writes: bool = True
     then: Callable[[Any], None] | None = None
 
@@ -191,20 +196,24 @@ class GroupCommit:
             raise Internal() from error
 
     def _work_through(self, tx: Any, batch: Sequence[Job]) -> list[Any]:
-        now = int(self._clock() * 1000)
         outcomes: list[Any] = []
-        drafts: list[Draft] = []
-        for job in batch:
-            if job.draft is not None:
-                drafts.append(job.draft)
-                continue
-            if drafts:
-                outcomes += self._store.append(tx, drafts, now)
-                drafts = []
-            outcomes.append(self._work(tx, job, is_alone=len(batch) == 1))
-        if drafts:
-            outcomes += self._store.append(tx, drafts, now)
+        for kind, group in itertools.groupby(batch, _kind):
+            jobs = list(group)
+            if kind is Draft:
+                now = int(self._clock() * 1000)
+                outcomes += self._store.append(tx, [job.draft for job in jobs], now)  # type: ignore[misc]
+            elif kind is Visit:
+                found = self._store.visit(tx, [job.visit for job in jobs])  # type: ignore[misc]
+                outcomes += [
+                    self._look_on(tx, job, visited) for job, visited in zip(jobs, found, strict=True)
+                ]
+            else:
+                outcomes += [self._work(tx, job, is_alone=len(batch) == 1) for job in jobs]
         return outcomes
+
+    @staticmethod
+    def _look_on(tx: Any, job: Job, visited: Visited) -> Any:
+        return visited if job.work is None else job.work(tx, visited)
 
     def _work(self, tx: Any, job: Job, *, is_alone: bool) -> Any:
         assert job.work is not None
@@ -219,6 +228,12 @@ class GroupCommit:
             raise
         except Refusal as refusal:
             return refusal
+
+
+def _kind(job: Job) -> type[Draft] | type[Visit] | None:
+    if job.draft is not None:
+        return Draft
+    return None if job.visit is None else Visit
 
 
 def closing() -> StorageUnavailable:
