@@ -108,8 +108,7 @@ class Context:
 
     def check_rate(self, kind: str, connection: Connection) -> None:
         """Count a request of the connection's user. Raises RateLimited."""
-        who = connection.sid if connection.user is None else str(connection.user.id)
-        self.rates.check(kind, who)
+        self.rates.check(kind, connection.sid if connection.user is None else connection.user.id)
 
     def page_size(self, limit: int | None, default: int, most: int) -> int:
         """Return how long a page to give. Raises InvalidPayload above `most`."""

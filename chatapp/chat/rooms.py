@@ -29,15 +29,15 @@ class Rooms:
         """Put the connection into a room, and tell it what it missed since it says it left."""
         context = self._context
         context.check_rate("joins", connection)
-        is_conversation = request.roomname.startswith("@")
-        if not is_conversation:
-            self._parse(request.roomname)  # first, so that no guest's name is claimed in vain
+        name = None
+        if not request.roomname.startswith("@"):
+            name = self._parse(request.roomname)  # first, so that no guest's name is claimed in vain
         user = self._people.user_for(connection, request)
         since = Since(request.since.epoch, request.since.seq) if request.since else None
-        if is_conversation:
+        if name is None:
             self._join_conversation(connection, request.roomname, since, ack)
             return
-        name = self._admit(connection, user, request.roomname)
+        name = self._admit(connection, user, name)
         arrived: list[bool] = []
 
         def then(entered: Entered) -> None:
@@ -48,11 +48,12 @@ class Rooms:
         if any(arrived):
             context.hooks.tell("on_join", user, entered.room.name)
 
-    def _admit(self, connection: Connection, user: User, roomname: str) -> RoomName:
+    def _admit(self, connection: Connection, user: User, name: RoomName) -> RoomName:
         limits = self._context.settings.limits
-        pending = PendingJoin(self._parse(roomname).display, user)
+        pending = PendingJoin(name.display, user)
         self._context.hooks.ask("before_join", pending)
-        name = self._parse(pending.room)
+        if pending.room != name.display:
+            name = self._parse(pending.room)
         joined = {room.key for room in connection.rooms.values()}
         if name.key not in joined and len(joined) >= limits.rooms_per_connection:
             raise LimitReached(f"At most {limits.rooms_per_connection} rooms at a time.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prometheus_client import Counter
+
 from chatapp.chat.context import Ack, Context
 from chatapp.chat.hooks import PendingMessage
 from chatapp.domain.messages import Draft, Kind, Room, User
@@ -24,6 +26,7 @@ class Speech:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._counters: dict[Kind, Counter] = {}
 
     def say(self, connection: Connection, request: Say, ack: Ack) -> None:
         """Say something in a room."""
@@ -126,9 +129,13 @@ class Speech:
         """Run in the order of the commits, before anything that was committed later."""
         if appended.repeated:
             return
-        self._context.metrics.entries.labels(appended.entry.kind.value).inc()
+        kind = appended.entry.kind
+        counter = self._counters.get(kind)
+        if counter is None:
+            counter = self._counters[kind] = self._context.metrics.entries.labels(kind.value)
+        counter.inc()
         self._deliver(room, appended, skip_sid)
-        if not appended.entry.kind.is_change:
+        if not kind.is_change:
             self._tell(room, appended)
 
     def _deliver(self, room: Room, appended: Appended, skip_sid: str | None) -> None:
