@@ -108,6 +108,8 @@ class Rooms:
             wire["token"] = token
         if entered.missed is not None:
             wire |= self._context.composer.page(room, entered.missed, user.id)
+            if entered.missed.more:
+                wire["after"] = entered.missed.reached
         return wire
 
     def leave(self, connection: Connection, request: Leave, ack: Ack) -> None:

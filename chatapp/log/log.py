@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from chatapp.domain.messages import Draft, Item, Room, User, conversation_key
+from chatapp.domain.messages import Change, Draft, Item, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName
 from chatapp.errors import Refusal
 from chatapp.log.database import Database
@@ -80,6 +80,7 @@ class Log:
         max_waiting: int,
         page_limit: int,
         catch_up: int,
+        page_bytes: int = 262_144,
         clock: Callable[[], float] = time.time,
         observe: Callable[[int, float], None] = lambda size, seconds: None,
     ) -> None:
@@ -87,6 +88,7 @@ class Log:
         self._clock = clock
         self._page_limit = page_limit
         self._catch_up = catch_up
+        self._page_bytes = page_bytes
         self._threads = Threads(store, readers)
         self._writer = GroupCommit(
             store,
@@ -221,7 +223,7 @@ class Log:
         return self._read(lambda tx: self._store.standings(tx, user_id))
 
     def history(self, room_id: int, before: int | None, after: int | None, limit: int) -> Page:
-        """Return up to `limit` items; bounds are exclusive.
+        """Return up to `limit` items, fewer where their texts are long; bounds are exclusive.
 
         With `after` the log is replayed from there, changes included; without it come the latest
         messages (below `before`) as they are now.
@@ -292,8 +294,8 @@ class Log:
         if missed.more or missed.reached >= last_seq:
             return missed
         rest = self._replay(tx, room.id, missed.reached, None, self._catch_up)
-        items = [*missed.items, *rest.items]
-        return Page(items, rest.reached, more=rest.more, gap=missed.gap or rest.gap)
+        both = Page([*missed.items, *rest.items], rest.reached, more=rest.more, gap=missed.gap or rest.gap)
+        return both if both.gap else self._cut(both)
 
     def _missed(self, tx: Any, room: Room, since: Since) -> Page:
         head = self._store.head(tx, room.id)
@@ -307,16 +309,38 @@ class Log:
         items, reached = self._store.replay(tx, room_id, after, before, limit)
         end = head.last_seq if before is None else min(head.last_seq, before - 1)
         gap = after < head.first_seq - 1
-        return Page(items, max(after, reached), more=reached < end and bool(reached), gap=gap)
+        return self._cut(Page(items, max(after, reached), more=reached < end and bool(reached), gap=gap))
 
     def _latest(self, tx: Any, room_id: int, before: int | None, limit: int) -> Page:
         messages = self._store.page_back(tx, room_id, before, limit + 1)
         page = messages[-limit:]
+        fitting = _fitting(reversed(page), self._page_bytes)
         reached = place(page[-1]) if page else 0
-        return Page(page, reached, more=len(messages) > limit)
+        return Page(page[len(page) - fitting :], reached, more=len(messages) > fitting)
+
+    def _cut(self, page: Page) -> Page:
+        """Return as much of the start of `page` as one answer may hold."""
+        fitting = _fitting(page.items, self._page_bytes)
+        if fitting == len(page.items):
+            return page
+        items = page.items[:fitting]
+        return replace(page, items=items, reached=place(items[-1]), more=True)
 
     def _trim_step(self, room_id: int, keep: int | None, since: int | None) -> int:
         return self._write(lambda tx: self._store.trim(tx, room_id, keep, since, TRIM_STEP))
+
+
+def _fitting(items: Iterable[Item], max_bytes: int) -> int:
+    """Return how many of `items`, from the first on, have texts of so many bytes together; at least one, so
+    that whoever turns pages gets on."""
+    size_bytes, count = 0, 0
+    for item in items:
+        text = item.message.text if isinstance(item, Change) else item.text
+        size_bytes += len(text) if text.isascii() else len(text.encode())
+        if size_bytes > max_bytes and count:
+            break
+        count += 1
+    return count
 
 
 def new_epoch() -> str:
@@ -343,5 +367,6 @@ def open_log(settings: Settings, observe: Callable[[int, float], None] = lambda 
         max_waiting=settings.limits.waiting_writes,
         page_limit=settings.history.page_limit,
         catch_up=settings.history.catch_up,
+        page_bytes=settings.history.page_bytes,
         observe=observe,
     )

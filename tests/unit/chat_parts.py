@@ -117,6 +117,7 @@ def put_together(
         max_waiting=settings.limits.waiting_writes,
         page_limit=settings.history.page_limit,
         catch_up=settings.history.catch_up,
+        page_bytes=settings.history.page_bytes,
         clock=clock,
     )
     context = Context(

@@ -241,6 +241,45 @@ def test_history_pages_back_and_forth_within_its_limits(log: Log) -> None:
     assert (page.items, page.more, page.gap) == ([], False, False)
 
 
+def test_a_page_of_long_texts_ends_early_and_says_where_it_goes_on(tmp_path: Path) -> None:
+    log = make_log(sql_store(tmp_path), page_bytes=1000)
+    ann = guest(log)
+    room = log.enter(LOBBY, ann, None).room
+    say(log, room, ann, *(letter * 400 for letter in "abcde"), "é" * 400, "f" * 4000)
+    read, after = [], 0
+    while True:
+        page = log.history(room.id, None, after, 10)
+        read.append("".join(text[0] for text in texts(page.items)))
+        after = page.reached
+        if not page.more:
+            break
+    assert read == ["ab", "cd", "e", "é", "f"]
+    page = log.history(room.id, None, None, 10)
+    assert [text[0] for text in texts(page.items)] == ["f"] and page.more
+    page = log.history(room.id, 7, None, 10)
+    assert [text[0] for text in texts(page.items)] == ["é"] and page.more
+    page = log.history(room.id, 3, None, 10)
+    assert [text[0] for text in texts(page.items)] == ["a", "b"] and not page.more
+    missed = log.enter(LOBBY, ann, Since(room.epoch, 2)).missed
+    assert missed is not None and missed.more and missed.reached == 4 and not missed.gap
+    assert [text[0] for text in texts(missed.items)] == ["c", "d"]
+    missed = log.enter(LOBBY, ann, Since("another", 2)).missed
+    assert missed is not None and missed.gap and [text[0] for text in texts(missed.items)] == ["f"]
+    log.close()
+
+
+def test_the_changes_of_a_long_message_count_with_what_they_show(tmp_path: Path) -> None:
+    log = make_log(sql_store(tmp_path), page_bytes=1000)
+    ann = guest(log)
+    room = log.enter(LOBBY, ann, None).room
+    say(log, room, ann, "a" * 400)
+    for emoji in "👍🎉🚀":
+        log.append_and_wait(Draft(room, ann, Kind.REACT, emoji, target_seq=1))
+    page = log.history(room.id, None, 0, 10)
+    assert [place(item) for item in page.items] == [1, 2] and page.more and page.reached == 2
+    log.close()
+
+
 def test_a_user_of_the_site_is_written_only_when_something_is_new(tmp_path: Path) -> None:
     writes: list[bool] = []
 
@@ -498,15 +537,18 @@ def test_the_storage_that_the_settings_describe_is_opened(
     monkeypatch.setenv("CHATAPP_APP_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("CHATAPP_STORAGE_SYNCHRONOUS", synchronous)
     monkeypatch.setenv("CHATAPP_HISTORY_PAGE_LIMIT", "60")
+    monkeypatch.setenv("CHATAPP_HISTORY_PAGE_BYTES", "1024")
     observed: list[int] = []
     log = open_log(load_settings(), lambda size, seconds: observed.append(size))
     ann = guest(log)
     room = log.open_room(LOBBY)
     say(log, room, ann, *numbers(1, 70))
     assert len(log.history(room.id, None, None, 1000).items) == 60
+    say(log, room, ann, "x" * 1000, "y" * 1000)
+    assert len(log.history(room.id, None, None, 1000).items) == 1
     assert log._read(lambda tx: tx.exec_driver_sql("PRAGMA synchronous").scalar()) == value
     log.close()
-    assert sum(observed) == 72
+    assert sum(observed) == 74
     assert [path.name for path in tmp_path.iterdir()] == ["chatapp.db"]
 
 
