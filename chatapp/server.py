@@ -315,7 +315,7 @@ class ChatServer:
     def _append(self, room: Room, user: User, kind: Kind, text: str, client_id: str | None) -> Wire:
         limits = self.settings.limits
         text = parse_text(text, limits.message_characters, limits.message_bytes)
-        return self._speech.append(Draft(room, user, kind, text, client_id=parse_client_id(client_id)))
+        return self._speech.post(Draft(room, user, kind, text, client_id=parse_client_id(client_id)))
 
 
 def make_app(settings: Settings) -> flask.Flask:

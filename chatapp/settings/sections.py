@@ -215,6 +215,12 @@ class History(Section):
         le=100000,
         description="Messages that a returning client gets with its join at most",
     )
+    page_bytes: int = Field(
+        default=262144,
+        ge=1024,
+        le=10**8,
+        description="Bytes of text in an answer, or with a join, at most; one message always fits",
+    )
 
     @field_validator("page_limit")
     @classmethod
