@@ -77,5 +77,6 @@ def check_released(
         over = {name: (now[name], most) for name, most in allowed.items() if now[name] > most}
         if not over:
             return now
+        print(f"{deadline - time.monotonic():.1f}", over)
         assert time.monotonic() < deadline, f"not released, as (now, allowed): {over}"
         time.sleep(0.2)
