@@ -133,7 +133,7 @@ def test_silent_peers_leave_the_room_in_time_and_take_with_them_all_that_they_he
             wait_until(lambda: here(observer) == ["observer"], "an empty room", every_seconds=0.05)
             took = time.monotonic() - silent
             assert took < 2 * PING_SECONDS + LATE_SECONDS
-            check_released(server, base, spare_objects=3 * len(OPENERS) * CROWD)
+            check_released(server, base, spare_objects=10 * len(OPENERS) * CROWD)
         assert observer.sio.connected and observer.say("still here")["seq"] == 1
 
 
