@@ -89,6 +89,6 @@ def polling_end(client: RawPolling) -> End:
 
 
 def notices(packets: list[str]) -> list[Any]:
-    """Return what the server tells everyone."""
+    """Return what the server tells everyone, among packets."""
     events = [json.loads(packet[2:]) for packet in packets if packet.startswith("42[")]
     return [payload for event, payload in events if event == "server notice"]

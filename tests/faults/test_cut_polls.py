@@ -92,9 +92,10 @@ def test_a_held_poll_that_is_cut_behind_a_proxy_loses_nothing(server: ServerProc
         poller, ann = Poller(stack, party, proxy.url), party.guest("ann")
         poller.drain()
         for number in range(3):
-            poller.client.hold()
+            held = poller.client.hold()
             poller.client.post("3")
             proxy.cut()
+            held.close()
             poller.client.held = None
             ann.say(f"text {number} a")
             ann.say(f"text {number} b")
