@@ -29,6 +29,9 @@ from servers import HOSTINGS, PATIENCE_SECONDS, ServerProcess, running
 #: What a stop may take with so many clients.
 STOP_SECONDS = 5
 CLIENTS = 1000
+
+#: gunicorn's own default: after that it would kill the worker, which must not be what ends it.
+GRACEFUL_SECONDS = 30
 FEWER_CLIENTS = 200
 
 #: More than it takes to bring the clients in, and few enough to be reached soon.
@@ -106,8 +109,7 @@ def turned_away(newcomers: list[socket.socket], url: str) -> int:
         with contextlib.suppress(ConnectionError):
             newcomer.sendall(request(url, "GET", ""))
     for newcomer in newcomers:
-        with newcomer, contextlib.suppress(ConnectionError, http.client.RemoteDisconnected):
-            answer = http.client.HTTPResponse(newcomer)
+        with newcomer, http.client.HTTPResponse(newcomer) as answer, contextlib.suppress(ConnectionError):
             answer.begin()
             assert answer.status == 503, answer.status
             assert int(answer.headers["Retry-After"]) > 0
@@ -229,10 +231,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     with ExitStack() as stack:
 
         def start(hosting: str, *arguments: str) -> ServerProcess:
-            *command, app = HOSTINGS[hosting]
-            server = stack.enter_context(
-                running(directory=tmp_path, command=[*command, *arguments, app], **SETTINGS)
-            )
+            command = list(HOSTINGS[hosting])
+            if hosting != "serve":
+                command[-1:-1] = [*arguments, "--graceful-timeout", str(GRACEFUL_SECONDS)]
+            server = stack.enter_context(running(directory=tmp_path, command=command, **SETTINGS))
             return server
 
         yield start
