@@ -14,8 +14,9 @@ Row = tuple[Any, ...]
 class Compiled:
     """A statement that a message or a join costs: SQLAlchemy takes 60 µs to run one, the driver 4.
 
-    Only for columns that the driver gives as they are (numbers, texts, NULL); rows are plain tuples. Raises
-    the driver's errors, which `chatapp.log.database.Database` knows.
+    Only for columns that the driver gives as they are (numbers, texts, NULL), and without ``IN`` of a list of
+    values, which SQLAlchemy writes out anew each time; rows are plain tuples. Raises the driver's errors,
+    which `chatapp.log.database.Database` knows.
     """
 
     def __init__(self, statement: Executable) -> None:

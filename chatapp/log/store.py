@@ -20,8 +20,7 @@ from chatapp.errors import Refusal
 USER_ID_BITS = 62
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """A committed draft. `message` is the message as it is now: the new one, or the one it changed.
 
     `repeated`: the entry was there already, under the same user and `client_id`; nothing was stored.
