@@ -71,7 +71,7 @@ class Visited(NamedTuple):
 
 
 class Store(Protocol):
-    """Users, rooms, memberships and logs."""
+    """Users, rooms, memberships and logs. A verb that refuses does so before it writes anything."""
 
     def transaction(self, *, write: bool) -> AbstractContextManager[Any]:
         """Run what is inside as a whole; a `Refusal` or any other exception undoes it."""

@@ -42,6 +42,8 @@ class Job:
     visit: Visit | None = None
     work: Callable[..., Any] | None = None
     writes: bool = True
+    #: whether `work` may refuse when it has written something already, which then has to be undone
+    refuses_late: bool = True
     then: Callable[[Any], None] | None = None
 
 
@@ -220,7 +222,7 @@ class GroupCommit:
         if is_alone:  # its refusal undoes the transaction
             return job.work(tx)
         try:
-            if not job.writes:
+            if not job.writes or not job.refuses_late:
                 return job.work(tx)
             with self._store.savepoint(tx):
                 return job.work(tx)
