@@ -133,6 +133,8 @@ class GroupCommit:
             self._hand_on(late, [closing() for _ in late])
 
     def _begin(self) -> None:
+        if not self._waiting:
+            return  # `close` has refused what the loop was asked to begin
         size = min(len(self._waiting), MAX_BATCH)
         batch = self._under_way = [self._waiting.popleft() for _ in range(size)]
         self._began_seconds = time.perf_counter()

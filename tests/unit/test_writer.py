@@ -416,6 +416,18 @@ def test_what_was_refused_at_the_end_is_not_handed_on_again_when_it_is_written_a
     assert [type(outcome) for outcome in handed_on] == [StorageUnavailable]
 
 
+def test_what_was_refused_at_the_end_is_not_begun_any_more(memory: MemoryStore) -> None:
+    gate, handed_on = Gate(), []
+    writer, job = commit(memory, gate.run), message(memory, then=handed_on.append)
+    writer.submit(job())
+    closing = gevent.spawn(writer.close, 0)
+    closing.join(PATIENCE_SECONDS)
+    gate.open()
+    for _ in range(5):
+        gevent.sleep(0)
+    assert len(handed_on) == 1 and len(gate.sizes) <= 1
+
+
 def test_visits_of_a_batch_are_looked_up_together_and_in_the_order_of_the_log(sql: SqlStore) -> None:
     room, ann = lobby(sql)
     writer, job = commit(sql), message(sql)
