@@ -35,7 +35,9 @@ def tx() -> Iterator[Connection]:
 
 
 def test_rows_are_tuples_in_the_order_of_the_statement(tx: Connection) -> None:
-    Compiled(insert(birds)).run_many(tx, [{"name": "wren", "id": 2}, {"id": 1, "name": None}])
+    add = Compiled(insert(birds))
+    add.run(tx, name="wren", id=2)
+    add.run(tx, id=1, name=None)
     every = Compiled(select(birds.c.name, birds.c.id).order_by(birds.c.id))
     assert every.rows(tx) == [(None, 1), ("wren", 2)]
     one = Compiled(select(birds).where(birds.c.id == bindparam("id")))
