@@ -80,7 +80,7 @@ class ChatServer:
         settings = self.settings
         context = self._context = Context(
             settings=settings,
-            log=open_log(settings, self.metrics.observe_commit),
+            log=open_log(settings, self.metrics.observe_commit, self.sio.eio.reactor.soon),
             presence=Presence(settings.limits.leave_grace_seconds),
             delivery=SocketDelivery(self.sio),
             hooks=self.hooks,

@@ -83,6 +83,7 @@ class Log:
         page_bytes: int = 262_144,
         clock: Callable[[], float] = time.time,
         observe: Callable[[int, float], None] = lambda size, seconds: None,
+        soon: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -96,6 +97,7 @@ class Log:
             max_waiting=max_waiting,
             clock=clock,
             observe=observe,
+            soon=soon,
         )
 
     # In the order of the commits
@@ -259,7 +261,7 @@ class Log:
         return int(self._clock() * 1000)
 
     def _write(self, work: Callable[[Any], T]) -> T:
-        done: T = self._writer.carry_out(Job(work=work))
+        done: T = self._writer.carry_out(Job(work=work, refuses_late=False))
         return done
 
     def _do(self, job: Job, then: Callable[[T], None] | None) -> T:
@@ -348,8 +350,13 @@ def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
-def open_log(settings: Settings, observe: Callable[[int, float], None] = lambda size, seconds: None) -> Log:
-    """Return the log that ``[storage]`` and ``[history]`` describe. Opens nothing yet."""
+def open_log(
+    settings: Settings,
+    observe: Callable[[int, float], None] = lambda size, seconds: None,
+    soon: Callable[[Callable[[], None]], None] | None = None,
+) -> Log:
+    """Return the log that ``[storage]`` and ``[history]`` describe. Opens nothing yet. For `observe` and
+    `soon` see `GroupCommit`."""
     store: Store
     url = settings.storage_url
     if url is None:
@@ -369,4 +376,5 @@ def open_log(settings: Settings, observe: Callable[[int, float], None] = lambda 
         catch_up=settings.history.catch_up,
         page_bytes=settings.history.page_bytes,
         observe=observe,
+        soon=soon,
     )
