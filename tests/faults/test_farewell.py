@@ -191,16 +191,20 @@ def use_up_requests(server: ServerProcess, client: socket.socket) -> list[socket
     """Ask for the site's page until the client hears of the stop. Newcomers are at most a second old,
     for gunicorn lets go of connections that ask for nothing in two."""
     newcomers, since = come(server), time.monotonic()
+    told = select.poll()  # select() itself takes no descriptors above 1023
+    told.register(client, select.POLLIN)
     with requests.Session() as browser:
         for _ in range(MAX_REQUESTS):
             with contextlib.suppress(requests.ConnectionError):
                 browser.get(f"{server.url}/", allow_redirects=False, timeout=PATIENCE_SECONDS)
-            if select.select([client], [], [], 0)[0]:
+            if told.poll(0):
                 return newcomers
             if time.monotonic() - since > 1:
                 for newcomer in newcomers:
                     newcomer.close()
                 newcomers, since = come(server), time.monotonic()
+    for newcomer in newcomers:
+        newcomer.close()
     raise AssertionError("the worker outlives its requests")
 
 
