@@ -69,7 +69,7 @@ class ChatServer:
         self.metrics = Metrics()
         self._origins = Origins(settings.app)
         #: python-socketio's server, for events of the host's own: ``chat.sio.on("my event", …)``.
-        self.sio = SocketServer(settings, self._origins, self.metrics.count_end)
+        self.sio = SocketServer(settings, self._origins, self.metrics.ends.count)
         self._site_auth = SiteAuth(settings.auth)
         self._app: flask.Flask | None = None
         self._served: WSGIServer | None = None

@@ -12,6 +12,7 @@ from chatapp.domain.messages import Change, Draft, Item, Room, User, conversatio
 from chatapp.domain.names import Name, RoomName
 from chatapp.errors import Refusal
 from chatapp.log.database import Database
+from chatapp.log.immediate import Immediate
 from chatapp.log.memory import MemoryStore
 from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended, Standing, Store, Visit, Visited
@@ -91,14 +92,16 @@ class Log:
         self._catch_up = catch_up
         self._page_bytes = page_bytes
         self._threads = Threads(store, readers)
-        self._writer = GroupCommit(
-            store,
-            run=self._threads.write,
-            max_waiting=max_waiting,
-            clock=clock,
-            observe=observe,
-            soon=soon,
-        )
+        self._writer: GroupCommit | Immediate = Immediate(store, clock)
+        if readers:
+            self._writer = GroupCommit(
+                store,
+                run=self._threads.write,
+                max_waiting=max_waiting,
+                clock=clock,
+                observe=observe,
+                soon=soon,
+            )
 
     # In the order of the commits
 
