@@ -17,7 +17,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-import requests
 
 from clients import Chatter, wait_until
 from faults.crowd import crowd, hold, notices, polling_end, websocket_end
@@ -96,7 +95,7 @@ def is_gone(pid: int) -> bool:
     """Return whether a process has ended, be it that nobody has asked for its status yet."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
     return stat.rpartition(")")[2].split()[0] == "Z"
 
@@ -193,10 +192,14 @@ def use_up_requests(server: ServerProcess, client: socket.socket) -> list[socket
     newcomers, since = come(server), time.monotonic()
     told = select.poll()  # select() itself takes no descriptors above 1023
     told.register(client, select.POLLIN)
-    with requests.Session() as browser:
+    browser = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
+    with contextlib.closing(browser):
         for _ in range(MAX_REQUESTS):
-            with contextlib.suppress(requests.ConnectionError):
-                browser.get(f"{server.url}/", allow_redirects=False, timeout=PATIENCE_SECONDS)
+            try:
+                browser.request("GET", "/")
+                browser.getresponse().read()
+            except (ConnectionError, http.client.HTTPException):
+                browser.close()  # the next request opens it again
             if told.poll(0):
                 return newcomers
             if time.monotonic() - since > 1:

@@ -20,6 +20,9 @@ from servers import PATIENCE_SECONDS, ServerProcess
 #: How long a page may take.
 ANSWER_SECONDS = 1
 
+#: gunicorn's ``--keep-alive`` by default.
+KEEP_ALIVE_SECONDS = 2
+
 #: Connections that ask for half a thing or for nothing.
 IDLERS = 1000
 
@@ -97,6 +100,18 @@ def test_gunicorns_own_workers_need_places_for_connections_that_send_half_a_requ
     ``--worker-connections``, of which there are 1,000 unless one says otherwise."""
     with running_census(hosting, tmp_path, "--worker-connections", "1200", **QUIET) as server:
         check_idlers(server, IDLERS)
+
+
+def test_with_no_more_places_than_gunicorn_has_by_default_the_site_is_back_in_seconds(tmp_path: Path) -> None:
+    """gunicorn lets go of a connection whose request's head is not there in ``--keep-alive`` seconds."""
+    with running_census("gevent", tmp_path, **QUIET) as server, ExitStack() as stack:
+        for number in range(IDLERS):
+            idler = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            idler.sendall(b"" if number % 2 else b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\n")
+        began = time.monotonic()
+        assert requests.get(server.url, timeout=PATIENCE_SECONDS).status_code == 200
+        assert time.monotonic() - began < KEEP_ALIVE_SECONDS + ANSWER_SECONDS
+        check_site(server)
 
 
 # Chats, idle and busy, and gunicorn's places for connections
