@@ -12,6 +12,8 @@ from benchmarks.measure import Figures
 
 #: From here on the load generator may have been what limited the rate.
 GENERATOR_LIMIT = 0.9
+#: With less of its core than this something else was going on.
+LEAST_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,10 @@ def _notes(rows: Sequence[Row]) -> str:
         share = row.median(COLUMNS[-1])
         if share is not None and share >= 100 * GENERATOR_LIMIT:
             notes.append(f"- {where}: the load generator was at its limit; CPU per delivery still holds.")
+        shares = [run.core_share for run in row.runs if isinstance(run, Figures)]
+        if shares and min(shares) < LEAST_SHARE:
+            lost = f"the load generator got {100 * min(shares):.0f} % of its core"
+            notes.append(f"- {where}: {lost}: deliveries/s and latency are those of a busy machine.")
         for reason in dict.fromkeys(row.reasons()):
             notes.append(f"- {where}: {row.runs.count(reason)} of {len(row.runs)} runs failed: {reason}")
     return "".join(f"\n{note}" for note in notes)
