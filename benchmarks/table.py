@@ -86,15 +86,18 @@ def number(value: float) -> str:
 
 def _notes(rows: Sequence[Row]) -> str:
     notes = []
+    shares = [run.core_share for row in rows for run in row.runs if isinstance(run, Figures)]
+    if short := [share for share in shares if share < LEAST_SHARE]:
+        got = f"the load generator got {100 * min(short):.0f} % of its core and more"
+        notes.append(
+            f"- In {len(short)} of {len(shares)} runs {got}: deliveries/s and latency are those of a machine"
+            " that did something else."
+        )
     for row in rows:
         where = f"{row.name}, {row.load.title}, {'each message' if row.stores else 'nothing'} stored"
         share = row.median(COLUMNS[-1])
         if share is not None and share >= 100 * GENERATOR_LIMIT:
             notes.append(f"- {where}: the load generator was at its limit; CPU per delivery still holds.")
-        shares = [run.core_share for run in row.runs if isinstance(run, Figures)]
-        if shares and min(shares) < LEAST_SHARE:
-            lost = f"the load generator got {100 * min(shares):.0f} % of its core"
-            notes.append(f"- {where}: {lost}: deliveries/s and latency are those of a busy machine.")
         for reason in dict.fromkeys(row.reasons()):
             notes.append(f"- {where}: {row.runs.count(reason)} of {len(row.runs)} runs failed: {reason}")
     return "".join(f"\n{note}" for note in notes)
