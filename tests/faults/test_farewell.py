@@ -129,6 +129,8 @@ def check_farewell(
         sentinel.open_session()
         newcomers = trigger(server, sentinel.socket)
         began = time.monotonic()
+        for newcomer in newcomers:
+            stack.enter_context(newcomer)
         notice = sentinel.receive_text()
         answered = turned_away(newcomers, server.url)
         ends = [websocket_end(client, is_polite=number % 2 > 0) for number, client in enumerate(sockets)]
