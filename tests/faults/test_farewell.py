@@ -168,12 +168,23 @@ def check_output(server: ServerProcess) -> None:
 
 
 def come(server: ServerProcess) -> list[socket.socket]:
-    """Connect, and ask for nothing."""
+    """Connect, and ask for nothing. All are taken up when a page is answered that was asked for later."""
     newcomers = []
-    for _ in range(NEWCOMERS):
-        with contextlib.suppress(ConnectionError):  # then the server takes up none any more
+    with contextlib.suppress(ConnectionError):  # then the server takes up none any more
+        for _ in range(NEWCOMERS):
             newcomers.append(socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS))
+        with contextlib.closing(browser(server)) as later:
+            see_page(later)
     return newcomers
+
+
+def browser(server: ServerProcess) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
+
+
+def see_page(browser: http.client.HTTPConnection) -> None:
+    browser.request("GET", "/")
+    browser.getresponse().read()
 
 
 def terminate(server: ServerProcess, client: socket.socket) -> list[socket.socket]:
@@ -194,14 +205,12 @@ def use_up_requests(server: ServerProcess, client: socket.socket) -> list[socket
     newcomers, since = come(server), time.monotonic()
     told = select.poll()  # select() itself takes no descriptors above 1023
     told.register(client, select.POLLIN)
-    browser = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
-    with contextlib.closing(browser):
+    with contextlib.closing(browser(server)) as visitor:
         for _ in range(MAX_REQUESTS):
             try:
-                browser.request("GET", "/")
-                browser.getresponse().read()
+                see_page(visitor)
             except (ConnectionError, http.client.HTTPException):
-                browser.close()  # the next request opens it again
+                visitor.close()  # the next request opens it again
             if told.poll(0):
                 return newcomers
             if time.monotonic() - since > 1:
