@@ -47,7 +47,7 @@ for _name in RESERVED_EVENTS - {"connect", "disconnect", "*", "__disconnect_fina
 
 
 def back(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """What python-socketio takes for these arguments: a tuple is several."""
+    """What python-socketio's `emit` takes for these arguments."""
     return args or None
 
 
@@ -60,13 +60,13 @@ def answer_message(sid: str, *args: Any) -> None:
 @chat.sio.on("message-with-ack")
 def acknowledge_message(sid: str, *args: Any) -> Any:
     note("message-with-ack")
-    return back(args)
+    return args
 
 
 @chat.sio.on("echo")
 def echo(sid: str, *args: Any) -> Any:
     note("echo")
-    return args[0] if len(args) == 1 else back(args)
+    return args
 
 
 @chat.sio.on("size")
@@ -103,7 +103,8 @@ def connect_custom(sid: str, environ: dict[str, Any], auth: Any = None) -> bool 
     note("connect", auth)
     if isinstance(auth, dict) and auth.get("token") == "wrong":
         return False
-    chat.sio.emit("auth", auth or {}, to=sid, namespace="/custom")
+    # Later, for at once it would be sent before the connection has been answered.
+    gevent.spawn(chat.sio.emit, "auth", auth or {}, to=sid, namespace="/custom")
     return None
 
 
@@ -120,7 +121,7 @@ def answer_custom(sid: str, *args: Any) -> None:
 
 @chat.sio.on("message-with-ack", namespace="/custom")
 def acknowledge_custom(sid: str, *args: Any) -> Any:
-    return back(args)
+    return args
 
 
 @chat.sio.on("ask me", namespace="/custom")

@@ -144,10 +144,12 @@ def test_text_and_binary_packets_go_each_way(server: ServerProcess) -> None:
 
 def test_attachments_may_come_in_requests_of_their_own(server: ServerProcess) -> None:
     polling = Polling(server.url)
-    polling.say('452-3["size",{"_placeholder":true,"num":1}, {"_placeholder":true,"num":0}]'.replace("52", "52"))
+    polling.say('452-3["echo",{"_placeholder":true,"num":1},{"_placeholder":true,"num":0}]')
     polling.say("bAQ==")
-    polling.say("bAQID")
-    assert polling.packets(1)[0].startswith("433[")
+    polling.say("bAgID")
+    text, *attachments = polling.packets(3)
+    assert text.startswith("462-3[")
+    assert attachments == ["bAgID", "bAQ=="]
 
 
 def test_text_is_utf_8(server: ServerProcess) -> None:
