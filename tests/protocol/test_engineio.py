@@ -62,8 +62,8 @@ def test_each_session_has_an_id_of_its_own(server: ServerProcess) -> None:
     assert min(map(len, sids)) >= 20, "an id can be guessed"
 
 
-# HTTP long-polling: query parameters. "If a mandatory query parameter is missing, then the server MUST respond
-# with an HTTP 400 error status."
+# HTTP long-polling: query parameters. "If a mandatory query parameter is missing, then the server MUST
+# respond with an HTTP 400 error status."
 
 
 @pytest.mark.parametrize(
@@ -278,8 +278,8 @@ def test_an_invalid_packet_closes_the_websocket(server: ServerProcess, text: str
         assert time.monotonic() - began < 1
 
 
-# WebSocket: query parameters. "If a mandatory query parameter is missing, then the server MUST close the WebSocket
-# connection", and if the session ID is not known.
+# WebSocket: query parameters. "If a mandatory query parameter is missing, then the server MUST close the
+# WebSocket connection", and if the session ID is not known.
 
 
 @pytest.mark.parametrize(
