@@ -142,9 +142,9 @@ def get_called() -> Any:
 
 @app.get("/mark/<word>")
 def mark(word: str) -> str:
-    """Print a line that parts what was logged before from what will be."""
+    """Print a line that parts what was logged before from what will be; answer how many calls there were."""
     print(f"MARK {word}", flush=True)
-    return word
+    return str(len(called))
 
 
 @app.get("/pid")

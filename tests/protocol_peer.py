@@ -100,12 +100,12 @@ def called(url: str) -> list[Any]:
     return list(json.loads(get(url, "/called").body))
 
 
-def mark(server: ServerProcess) -> int:
-    """Return how many lines the server has printed up to now."""
+def mark(server: ServerProcess) -> tuple[int, int]:
+    """Return how many lines the server has printed up to now, and how many calls its program noted."""
     word = str(next(_marks))
-    get(server.url, f"/mark/{word}")
-    wait_until(lambda: f"MARK {word}\n" in server.output, "the mark")
-    return server.output.index(f"MARK {word}\n") + 1
+    calls = int(get(server.url, f"/mark/{word}").body)
+    wait_until(lambda: f"MARK {word}\n" in server.output[-50:], "the mark")
+    return server.output.index(f"MARK {word}\n") + 1, calls
 
 
 class Polling:

@@ -154,7 +154,9 @@ class RawWebSocket:
                 break
         with contextlib.suppress(ConnectionError):  # the server may be gone as soon as it has closed
             self.send(frame(CLOSE, payload[:2]))
+        with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
             assert self._buffer == b"" and not self._fill(), "data after the close frame"
         return int.from_bytes(payload[:2], "big") if payload else 1005
 
