@@ -17,10 +17,15 @@ from chatapp.chat.speech import Speech
 from chatapp.domain.presence import Connection
 from chatapp.engine.server import SendAck
 from chatapp.errors import Internal, InvalidPayload, Refusal
+from chatapp.wire import Wire
 
 logger = logging.getLogger("chatapp.handlers")
 
 Handler = Callable[[Connection, Any, Ack], None]
+
+#: How much of one connection may be on its way into the log before it has to wait. It is also what it can
+#: make the server remember.
+MAX_APPENDING = 100
 
 
 class Handlers:
@@ -33,6 +38,13 @@ class Handlers:
         self._people = people
         self._rooms = rooms
         events = context.settings.events
+        self._appending = {
+            events.newmsg,
+            events.privatemsg,
+            events.editmsg,
+            events.deletemsg,
+            events.react,
+        }
         self._table: dict[str, tuple[type[payloads.Payload], Handler]] = {
             events.joinroom: (payloads.Join, rooms.join),
             events.leaveroom: (payloads.Leave, rooms.leave),
@@ -74,19 +86,34 @@ class Handlers:
         """Return whether the event is one of the chat's."""
         return event in self._table
 
+    def is_known(self, sid: str) -> bool:
+        """Return whether it is known who this client is."""
+        connection = self._context.presence.connection(sid)
+        return connection is not None and connection.user is not None
+
     def dispatch(self, sid: str, event: str, args: tuple[Any, ...], ack: SendAck) -> None:
-        """Handle an event. Whatever goes wrong refuses this event and leaves the connection alone."""
+        """Handle an event. Whatever goes wrong refuses this event and leaves the connection alone.
+
+        May block. What appends to a log returns before its commit, and is answered after it; everything
+        else is handled after what the connection has appended before it.
+        """
+        connection = self._context.presence.connection(sid)
+        if connection is None:
+            return  # it went while the event was on its way
+        answer = _Answer(self, sid, ack)
         try:
-            connection = self._context.presence.connection(sid)
-            if connection is None:
-                return  # it went while the event was on its way
             model, handle = self._lookup(event)
-            handle(connection, payloads.parse_payload(model, args), _success(ack))
+            most = MAX_APPENDING if event in self._appending else 1
+            if connection.appending >= most:
+                self._context.log.wait()
+                if self._context.presence.connection(sid) is not connection:
+                    return
+            handle(connection, payloads.parse_payload(model, args), answer)
         except Refusal as refusal:
-            self._refuse(sid, refusal, ack)
+            answer.refuse(refusal)
         except Exception:
             logger.exception("the event %r failed", event if self.knows(event) else "?")
-            self._refuse(sid, Internal(), ack)
+            answer.refuse(Internal())
 
     def _lookup(self, event: str) -> tuple[type[payloads.Payload], Handler]:
         try:
@@ -94,7 +121,8 @@ class Handlers:
         except (KeyError, TypeError):
             raise InvalidPayload(f"There is no event {str(event)[:64]!r}.") from None
 
-    def _refuse(self, sid: str, refusal: Refusal, ack: SendAck) -> None:
+    def refuse(self, sid: str, refusal: Refusal, ack: SendAck) -> None:
+        """Tell a client why its request is not carried out."""
         self._context.metrics.refusals.labels(refusal.code).inc()
         if ack is not None:
             ack({"ok": False, "error": refusal.to_wire()})
@@ -103,7 +131,19 @@ class Handlers:
             self._context.delivery.to_connection(sid, self._context.settings.events.newmsg, error)
 
 
-def _success(ack: SendAck) -> Ack:
-    if ack is None:
-        return lambda fields: None
-    return lambda fields: ack({"ok": True, **fields})
+class _Answer:
+    """See `chatapp.chat.context.Ack`."""
+
+    __slots__ = ("_ack", "_handlers", "_sid")
+
+    def __init__(self, handlers: Handlers, sid: str, ack: SendAck) -> None:
+        self._handlers = handlers
+        self._sid = sid
+        self._ack = ack
+
+    def __call__(self, fields: Wire) -> None:
+        if self._ack is not None:
+            self._ack({"ok": True, **fields})
+
+    def refuse(self, refusal: Refusal) -> None:
+        self._handlers.refuse(self._sid, refusal, self._ack)

@@ -6,9 +6,13 @@ import sys
 from types import FrameType
 from typing import Any, NoReturn
 
+import gevent
 from gevent import monkey
 
 from chatapp.errors import ChatError, HostingError
+
+#: How soon it is noticed that gunicorn wants a worker to end.
+LOOK_SECONDS = 0.1
 
 RUN_INSTEAD = "run `chatapp serve`, or `gunicorn -k gevent -w 1 wsgi:app`"
 
@@ -52,17 +56,31 @@ def end_start(error: ChatError) -> NoReturn:
     raise SystemExit(error.message) from None
 
 
+def serving_worker() -> Any:
+    """Return gunicorn's worker, which is calling us with a request; None under another server."""
+    return _gunicorn_owner("alive")
+
+
+def wait_for_end(worker: Any) -> None:
+    """Return when gunicorn has told its worker to end, which may have other requests to finish first."""
+    while worker.alive:
+        gevent.sleep(LOOK_SECONDS)
+
+
 def _gunicorn_config() -> Any:
-    """Return gunicorn's settings, which it hands to no application: they are found on the call stack,
-    below the import that is going on, in its arbiter or its worker."""
+    owner = _gunicorn_owner("cfg")
+    return None if owner is None else owner.cfg
+
+
+def _gunicorn_owner(attribute: str) -> Any:
+    """Return gunicorn's arbiter or worker, whichever has this attribute. It hands neither to an
+    application: they are found on the call stack, below the import or the request that is going on."""
     if "gunicorn" not in sys.modules:
         return None
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         owner: Any = frame.f_locals.get("self")
-        if type(owner).__module__.startswith("gunicorn."):
-            config = getattr(owner, "cfg", None)
-            if hasattr(config, "worker_class"):
-                return config
+        if hasattr(getattr(owner, "cfg", None), "worker_class") and hasattr(owner, attribute):
+            return owner
         frame = frame.f_back
     return None

@@ -18,6 +18,12 @@ class Metrics:
         self.refusals = Counter(
             "chatapp_refusals", "Requests refused, by code", ["code"], registry=self.registry
         )
+        self.ends = Counter(
+            "chatapp_ends",
+            "Connections that ended or were not let in, by reason",
+            ["why"],
+            registry=self.registry,
+        )
         self.batch_size = Histogram(
             "chatapp_commit_jobs",
             "Jobs in one transaction",
@@ -33,6 +39,10 @@ class Metrics:
         self.trimmed = Counter(
             "chatapp_trimmed_entries", "Entries deleted by the retention", registry=self.registry
         )
+
+    def count_end(self, why: str) -> None:
+        """Count a connection that ended, or was not let in."""
+        self.ends.labels(why).inc()
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a value that is read when it is asked for."""

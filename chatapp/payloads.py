@@ -49,11 +49,6 @@ class Say(Payload):
     room: str | None = None
     client_id: str | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, data: Any) -> Any:
-        return {"message": data} if isinstance(data, str) else data
-
 
 class SayPrivately(Payload):
     """``new pm``: an object, or the text ``@name text``, which is parsed further on."""
@@ -61,11 +56,6 @@ class SayPrivately(Payload):
     message: str
     to: str | None = None
     client_id: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, data: Any) -> Any:
-        return {"message": data} if isinstance(data, str) else data
 
     @model_validator(mode="after")
     def _object_names_receiver(self, info: ValidationInfo) -> SayPrivately:
@@ -146,8 +136,11 @@ def parse_payload(model: type[P], args: tuple[Any, ...]) -> P:
     data = args[0] if args else {} if model is Rooms else None
     if model is Rooms and data is None:
         data = {}
+    is_object = isinstance(data, dict)
+    if isinstance(data, str) and (model is Say or model is SayPrivately):
+        data = {"message": data}
     try:
-        return model.model_validate(data, context={"is_object": isinstance(data, dict)})
+        return model.model_validate(data, context={"is_object": is_object})
     except ValidationError as error:
         raise InvalidPayload("; ".join(_fault(model, fault) for fault in error.errors())) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import socket
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import flask
+import gevent
 from gevent.pywsgi import WSGIServer
 
 from chatapp import hosting
@@ -26,8 +28,9 @@ from chatapp.domain.names import name_key, parse_room_name, site_name
 from chatapp.domain.presence import Presence
 from chatapp.domain.text import parse_client_id, parse_text
 from chatapp.engine.origins import Origins
+from chatapp.engine.packets import event_frame
+from chatapp.engine.pywsgi import Handler
 from chatapp.engine.server import SocketDelivery, SocketServer
-from chatapp.engine.websocket import Handler
 from chatapp.errors import HostingError, NoSuchUser, SettingsError
 from chatapp.handlers import Handlers
 from chatapp.housekeeping import Housekeeping
@@ -45,13 +48,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
 
-#: What one polling request or one frame may hold at least, and for each byte of the longest message:
-#: JSON may write a character of one byte as six (``\u0007``).
-MIN_HTTP_BYTES = 64 * 1024
-HTTP_BYTES_PER_MESSAGE_BYTE = 6
-
-#: How long `ChatServer.stop` waits for requests under way.
+#: How long a stop waits for requests under way, and how long for clients that are told to go.
 STOP_SECONDS = 2
+GOODBYE_SECONDS = 2
 
 
 class ChatServer:
@@ -70,17 +69,11 @@ class ChatServer:
         self.metrics = Metrics()
         self._origins = Origins(settings.app)
         #: python-socketio's server, for events of the host's own: ``chat.sio.on("my event", …)``.
-        self.sio = SocketServer(
-            cors_allowed_origins=self._origins,
-            ping_interval=settings.app.ping_interval_seconds,
-            ping_timeout=settings.app.ping_timeout_seconds,
-            max_http_buffer_size=max(
-                MIN_HTTP_BYTES, settings.limits.message_bytes * HTTP_BYTES_PER_MESSAGE_BYTE
-            ),
-        )
+        self.sio = SocketServer(settings, self._origins, self.metrics.count_end)
         self._site_auth = SiteAuth(settings.auth)
         self._app: flask.Flask | None = None
         self._served: WSGIServer | None = None
+        self._is_at_work = False
         self._put_together()
 
     def _put_together(self) -> None:
@@ -181,7 +174,7 @@ class ChatServer:
             logger.error("%s", error.message)
             start_response("503 Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")])
             return [error.message.encode()]
-        self._housekeeping.start()
+        self._start_work()
         answer: Iterable[bytes] = self.sio.handle_request(environ, start_response)
         return answer
 
@@ -197,7 +190,6 @@ class ChatServer:
             self.init_app(make_app(self.settings))
         address = (self.settings.app.host, self.settings.app.port)
         self._served = WSGIServer(address, self._app, handler_class=Handler, log=None)
-        self._served.is_allowed = self._origins
         try:
             self._served.start()
             # Accepted sockets inherit it, as gunicorn's do. Without it the second of two small frames
@@ -218,12 +210,43 @@ class ChatServer:
     def stop(self) -> None:
         """Let `start` return. Callable from any greenlet, and from `gevent.signal_handler`."""
         if self._served is not None:
+            self.retire()
             self._served.stop(timeout=STOP_SECONDS)
 
+    def retire(self) -> None:
+        """Let no more clients in, and ask those who are here to come back in a moment, each in one of its
+        own. Does not wait for them."""
+
+        def goodbye(seconds: float) -> bytes:
+            notice = {"code": "restarting", "message": "The server restarts.", "retry_after": seconds}
+            return event_frame(self.settings.events.notice, notice)
+
+        self.sio.eio.retire(goodbye)
+
     def close(self) -> None:
-        """Write what waits and let go of everything. For the end of the process."""
-        self._housekeeping.stop()
+        """Say goodbye, write what waits and let go of everything. For the end of the process; gunicorn's
+        workers come here by themselves."""
+        if self._is_at_work:
+            self._is_at_work = False
+            atexit.unregister(self.close)
+            self.retire()
+            with gevent.Timeout(GOODBYE_SECONDS, False):
+                while not self.sio.eio.is_quiet:
+                    gevent.sleep(0.01)
+            self._housekeeping.stop()
         self._context.log.close()
+        self.sio.eio.close()
+
+    def _start_work(self) -> None:
+        """Start what goes on by itself, in the process that answers requests; no-op if started."""
+        if self._is_at_work:
+            return
+        self._is_at_work = True
+        self._housekeeping.start()
+        atexit.register(self.close)
+        worker = hosting.serving_worker()
+        if worker is not None:
+            gevent.spawn(hosting.wait_for_end, worker).link(lambda _: self.retire())
 
     def _beside(self, site: Callable[..., Any]) -> Callable[..., Any]:
         path = self.settings.app.socketio_path + "/"
@@ -292,7 +315,7 @@ class ChatServer:
     def _append(self, room: Room, user: User, kind: Kind, text: str, client_id: str | None) -> Wire:
         limits = self.settings.limits
         text = parse_text(text, limits.message_characters, limits.message_bytes)
-        return self._speech.append(Draft(room, user, kind, text, client_id=parse_client_id(client_id)))
+        return self._speech.post(Draft(room, user, kind, text, client_id=parse_client_id(client_id)))
 
 
 def make_app(settings: Settings) -> flask.Flask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,8 +18,13 @@ SYSTEM = "system"
 
 def timestamp(unix_ms: int) -> str:
     """Return RFC 3339 in UTC with milliseconds: ``2026-01-31T12:00:00.000Z``."""
-    moment = datetime.fromtimestamp(unix_ms / 1000, timezone.utc)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, milliseconds = divmod(unix_ms, 1000)
+    return f"{_second(seconds)}.{milliseconds:03}Z"
+
+
+@functools.lru_cache(maxsize=64)  # most of what is sent is of this second
+def _second(unix_seconds: int) -> str:
+    return datetime.fromtimestamp(unix_seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def entry_id(room: Room, seq: int) -> str:

@@ -1,7 +1,7 @@
 """gunicorn for a chat: ``gunicorn -c conf/gunicorn.conf.py wsgi:app``."""
 
 bind = "127.0.0.1:8000"
-worker_class = "gevent"
+worker_class = "chatapp.worker.ChatWorker"
 # The chat works in one process so far; it refuses to start in more.
 workers = 1
 # Connections at a time, chats included. Each takes a greenlet and a file descriptor: see ulimit -n.

@@ -42,6 +42,12 @@ class _InOrder(engineio.Client):
         # It would start a thread for each message, and they may overtake one another.
         return super()._trigger_event(event, *args, **{**options, "run_async": False})
 
+    def _reset(self) -> None:
+        # Where the server closes first, it would leave its socket to the garbage collector.
+        if self.ws is not None:
+            self.ws.shutdown()
+        super()._reset()
+
     def disconnect(self, *args: Any, **options: Any) -> None:
         if self.state == "connected" and self.current_transport == "polling":
             # While a request of its is under way it would leave without a word, and wait for a poll to

@@ -109,6 +109,10 @@ class ServerProcess:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the server as an administrator does; return its exit status."""
         self._process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for the server to end; return its exit status."""
         try:
             status = self._process.wait(PATIENCE_SECONDS)
         finally:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import gevent
+
 from chatapp.domain.messages import User
 from chatapp.errors import Internal, Refusal
 
@@ -55,6 +57,15 @@ class Hooks:
             except Exception:
                 logger.exception("a %s hook failed", moment)
                 raise Internal() from None
+
+    def listens(self, moment: str) -> bool:
+        """Return whether there is a function for this moment."""
+        return moment in self._functions
+
+    def tell_soon(self, moment: str, *args: Any) -> None:
+        """Call the callbacks, which may block, in a greenlet of their own; those of one moment begin in the
+        order of the calls."""
+        gevent.spawn(self.tell, moment, *args)
 
     def tell(self, moment: str, *args: Any) -> None:
         """Call the callbacks; what they raise is logged and changes nothing."""

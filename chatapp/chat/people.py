@@ -10,7 +10,7 @@ from chatapp.chat.context import Context
 from chatapp.domain.messages import User
 from chatapp.domain.names import Name, name_key, parse_guest_name, site_name
 from chatapp.domain.presence import Connection
-from chatapp.errors import InvalidPayload, NameMismatch
+from chatapp.errors import InvalidPayload, LimitReached, NameMismatch
 from chatapp.payloads import Join
 
 
@@ -40,7 +40,11 @@ class People:
             user = self._still_named(user_id)
         connection = context.presence.connect(sid)
         if user is not None:
-            self._identify(connection, user)
+            try:
+                self._identify(connection, user)
+            except LimitReached:
+                context.presence.disconnect(sid, context.clock())
+                raise
 
     def user_for(self, connection: Connection, request: Join) -> User:
         """Return who joins, and note it: the first join of a guest says who they are.
@@ -60,6 +64,9 @@ class People:
         return None if self._tokens is None else self._tokens.make(user.id)
 
     def _identify(self, connection: Connection, user: User) -> None:
+        most = self._context.settings.limits.connections_per_user
+        if len(self._context.presence.connections_of(user.id)) >= most:
+            raise LimitReached(f"At most {most} connections at a time.")
         self._context.presence.identify(connection, user)
         self._context.delivery.add_to_user(connection.sid, user.id)
 

@@ -23,20 +23,21 @@ class Rooms:
         self._people = people
         self._arrivals: dict[int, Arrivals] = {}  # by room id
         self._rooms: dict[int, Room] = {}  # those with somebody in them, or a leave to announce
+        self._members: dict[int, tuple[tuple[User, ...], list[Wire]]] = {}  # by room id: see `_some_members`
 
     def join(self, connection: Connection, request: Join, ack: Ack) -> None:
         """Put the connection into a room, and tell it what it missed since it says it left."""
         context = self._context
         context.check_rate("joins", connection)
-        is_conversation = request.roomname.startswith("@")
-        if not is_conversation:
-            self._parse(request.roomname)  # first, so that no guest's name is claimed in vain
+        name = None
+        if not request.roomname.startswith("@"):
+            name = self._parse(request.roomname)  # first, so that no guest's name is claimed in vain
         user = self._people.user_for(connection, request)
         since = Since(request.since.epoch, request.since.seq) if request.since else None
-        if is_conversation:
+        if name is None:
             self._join_conversation(connection, request.roomname, since, ack)
             return
-        name = self._admit(connection, user, request.roomname)
+        name = self._admit(connection, user, name)
         arrived: list[bool] = []
 
         def then(entered: Entered) -> None:
@@ -47,11 +48,12 @@ class Rooms:
         if any(arrived):
             context.hooks.tell("on_join", user, entered.room.name)
 
-    def _admit(self, connection: Connection, user: User, roomname: str) -> RoomName:
+    def _admit(self, connection: Connection, user: User, name: RoomName) -> RoomName:
         limits = self._context.settings.limits
-        pending = PendingJoin(self._parse(roomname).display, user)
+        pending = PendingJoin(name.display, user)
         self._context.hooks.ask("before_join", pending)
-        name = self._parse(pending.room)
+        if pending.room != name.display:
+            name = self._parse(pending.room)
         joined = {room.key for room in connection.rooms.values()}
         if name.key not in joined and len(joined) >= limits.rooms_per_connection:
             raise LimitReached(f"At most {limits.rooms_per_connection} rooms at a time.")
@@ -66,7 +68,7 @@ class Rooms:
         arrived = context.presence.join(connection, room)
         context.delivery.add_to_room(connection.sid, room.id)
         self._rooms[room.id] = room
-        members = context.presence.some_members(room.id, context.settings.limits.members_page)
+        members = self._some_members(room.id)
         ack(self._join_ack(room, user, entered, members, context.presence.online(room.id)))
         if arrived:
             self._arrivals_of(room.id).join(user)
@@ -82,13 +84,21 @@ class Rooms:
         assert room.pair is not None
         pair = list({person.id: person for person in room.pair}.values())
         online = sum(context.presence.is_online(person.id) for person in pair)
-        ack(self._join_ack(room, user, entered, pair, online))
+        ack(self._join_ack(room, user, entered, [member(person) for person in pair], online))
 
-    def _join_ack(self, room: Room, user: User, entered: Entered, members: list[User], online: int) -> Wire:
+    def _some_members(self, room_id: int) -> list[Wire]:
+        """Return the members that a join is told of. In a large room they are the same for all that join."""
+        users = self._context.presence.some_members(room_id, self._context.settings.limits.members_page)
+        known = self._members.get(room_id)
+        if known is None or known[0] is not users:
+            known = self._members[room_id] = users, [member(user) for user in users]
+        return known[1]
+
+    def _join_ack(self, room: Room, user: User, entered: Entered, members: list[Wire], online: int) -> Wire:
         wire: Wire = {
             "room": room.name_for(user.id),
             "user": {"id": str(user.id), "name": user.name},
-            "members": [member(user) for user in members],
+            "members": members,
             "online": online,
             "epoch": room.epoch,
             "last_seq": entered.last_seq,
@@ -98,6 +108,8 @@ class Rooms:
             wire["token"] = token
         if entered.missed is not None:
             wire |= self._context.composer.page(room, entered.missed, user.id)
+            if entered.missed.more:
+                wire["after"] = entered.missed.reached
         return wire
 
     def leave(self, connection: Connection, request: Leave, ack: Ack) -> None:
@@ -155,6 +167,7 @@ class Rooms:
                 self._announce(self._rooms[room_id], arrivals)
                 if not context.presence.online(room_id):
                     del self._rooms[room_id]
+                    self._members.pop(room_id, None)
         due = [arrivals.due for arrivals in self._arrivals.values()]
         expiry = context.presence.next_expiry()
         return min([*due, *([] if expiry is None else [expiry])], default=None)

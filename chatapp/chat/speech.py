@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from prometheus_client import Counter
 
 from chatapp.chat.context import Ack, Context
 from chatapp.chat.hooks import PendingMessage
@@ -10,16 +10,23 @@ from chatapp.domain.messages import Draft, Kind, Room, User
 from chatapp.domain.presence import Connection
 from chatapp.domain.private import parse_private
 from chatapp.domain.text import parse_client_id, parse_emoji, parse_text
+from chatapp.errors import Refusal
 from chatapp.log.store import Appended
 from chatapp.payloads import Delete, Edit, React, Say, SayPrivately
 from chatapp.wire import Wire, receipt
 
+_WITH_TEXT = (Kind.MESSAGE, Kind.EDIT)
+
 
 class Speech:
-    """Appends to logs, and delivers what was appended in the order of the commits."""
+    """Appends to logs, and delivers what was appended in the order of the commits.
+
+    Nothing here waits for a commit: what is said is acknowledged, or refused, once it is in the log.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._counters: dict[Kind, Counter] = {}
 
     def say(self, connection: Connection, request: Say, ack: Ack) -> None:
         """Say something in a room."""
@@ -37,14 +44,14 @@ class Speech:
             to, text = parse_private(request.message)
         room = context.conversation(user, to)
         other = room.other(user.id)
-        to_wire = {"to": {"id": str(other.id), "name": other.name}}
         self._append(
             connection,
             room,
             Kind.MESSAGE,
             text,
             request.client_id,
-            lambda fields: ack(fields | to_wire),
+            ack,
+            more={"to": {"id": str(other.id), "name": other.name}},
         )
 
     def edit(self, connection: Connection, request: Edit, ack: Ack) -> None:
@@ -76,16 +83,32 @@ class Speech:
         client_id: str | None,
         ack: Ack,
         target_seq: int | None = None,
+        more: Wire | None = None,
     ) -> None:
+        """Send the text on its way; `ack` gets the receipt, with `more`, once it is committed."""
         user = self._context.user_of(connection)
-        if kind in (Kind.MESSAGE, Kind.EDIT):
+        if kind in _WITH_TEXT:
             text = self._approve(room, user, text, is_edit=kind is Kind.EDIT)
         draft = Draft(room, user, kind, text, target_seq, parse_client_id(client_id))
-        self.append(draft, skip_sid=connection.sid, ack=ack)
+
+        def then(outcome: Appended | Refusal) -> None:
+            connection.appending -= 1
+            if isinstance(outcome, Refusal):
+                ack.refuse(outcome)
+            else:
+                self._hand_on(room, outcome, connection.sid)
+                wire = receipt(room, outcome.entry)
+                ack(wire if more is None else wire | more)
+
+        self._context.log.append(draft, then)
+        connection.appending += 1
 
     def _approve(self, room: Room, user: User, text: str, *, is_edit: bool) -> str:
         """Return the text as it is to be stored. Raises InvalidText, or what a hook raises."""
-        pending = PendingMessage(room.name_for(user.id), user, self._parse(text), is_edit)
+        text = self._parse(text)
+        if not self._context.hooks.listens("before_message"):
+            return text
+        pending = PendingMessage(room.name_for(user.id), user, text, is_edit)
         self._context.hooks.ask("before_message", pending)
         return self._parse(pending.text)
 
@@ -93,19 +116,27 @@ class Speech:
         limits = self._context.settings.limits
         return parse_text(text, limits.message_characters, limits.message_bytes)
 
-    def append(self, draft: Draft, *, skip_sid: str | None = None, ack: Ack = lambda fields: None) -> Wire:
-        """Store, deliver, acknowledge, in this order. Return the receipt."""
-        appended = self._context.log.append(draft, partial(self._hand_on, draft.room, skip_sid, ack))
-        if not appended.repeated:
-            self._tell(draft, appended)
-        return receipt(draft.room, appended.entry)
+    def post(self, draft: Draft) -> Wire:
+        """Store and deliver what the host says. Return the receipt."""
 
-    def _hand_on(self, room: Room, skip_sid: str | None, ack: Ack, appended: Appended) -> None:
+        def then(outcome: Appended | Refusal) -> None:
+            if not isinstance(outcome, Refusal):
+                self._hand_on(draft.room, outcome, None)
+
+        return receipt(draft.room, self._context.log.append_and_wait(draft, then).entry)
+
+    def _hand_on(self, room: Room, appended: Appended, skip_sid: str | None) -> None:
         """Run in the order of the commits, before anything that was committed later."""
-        if not appended.repeated:
-            self._context.metrics.entries.labels(appended.entry.kind.value).inc()
-            self._deliver(room, appended, skip_sid)
-        ack(receipt(room, appended.entry))
+        if appended.repeated:
+            return
+        kind = appended.entry.kind
+        counter = self._counters.get(kind)
+        if counter is None:
+            counter = self._counters[kind] = self._context.metrics.entries.labels(kind.value)
+        counter.inc()
+        self._deliver(room, appended, skip_sid)
+        if not kind.is_change:
+            self._tell(room, appended)
 
     def _deliver(self, room: Room, appended: Appended, skip_sid: str | None) -> None:
         delivery, events = self._context.delivery, self._context.settings.events
@@ -122,8 +153,7 @@ class Speech:
             return self._context.composer.change(room, appended.entry, appended.message, reader_id)
         return self._context.composer.message(room, appended.message, reader_id)
 
-    def _tell(self, draft: Draft, appended: Appended) -> None:
-        if draft.kind.is_change:
-            return
-        moment = "on_private_message" if draft.room.pair else "on_message"
-        self._context.hooks.tell(moment, self._object(draft.room, appended, draft.user.id))
+    def _tell(self, room: Room, appended: Appended) -> None:
+        hooks, moment = self._context.hooks, "on_private_message" if room.pair else "on_message"
+        if hooks.listens(moment):
+            hooks.tell_soon(moment, self._object(room, appended, appended.entry.user.id))

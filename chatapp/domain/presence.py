@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -19,6 +20,17 @@ class Connection:
     rooms: dict[int, Room] = field(default_factory=dict)
     #: the room joined last: where a message goes that names none
     current: Room | None = None
+    #: how much of what it has sent is on its way into a log
+    appending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Some:
+    """The first users of a room, at most `limit`."""
+
+    limit: int
+    ids: frozenset[int]
+    users: tuple[User, ...]
 
 
 class Presence:
@@ -34,6 +46,8 @@ class Presence:
         self._sids: dict[int, set[str]] = {}  # by user id
         self._here: dict[int, dict[int, User]] = {}  # by room id, then user id
         self._leaving: dict[tuple[int, int], float] = {}  # (room id, user id) -> when
+        self._waited_for: Counter[int] = Counter()  # user id -> rooms, above 0
+        self._some: dict[int, _Some] = {}  # by room id
 
     # Connections
 
@@ -62,6 +76,8 @@ class Presence:
             del self._sids[user.id]
         for room_id in connection.rooms:
             if not self._is_connected(user.id, room_id):
+                if (room_id, user.id) not in self._leaving:
+                    self._waited_for[user.id] += 1
                 self._leaving[room_id, user.id] = now + self._grace_seconds
         return user
 
@@ -73,11 +89,14 @@ class Presence:
         connection.rooms.pop(room.id, None)  # joined again, it is the last one
         connection.rooms[room.id] = room
         connection.current = room
-        self._leaving.pop((room.id, connection.user.id), None)
+        user = connection.user
+        self._wait_no_more(room.id, user.id)
         here = self._here.setdefault(room.id, {})
-        arrived = connection.user.id not in here
-        here[connection.user.id] = connection.user
-        return arrived
+        before = here.get(user.id)
+        if before != user:
+            here[user.id] = user
+            self._forget_some(room.id, user.id)
+        return before is None
 
     def is_last(self, connection: Connection, room: Room) -> bool:
         """Return whether this is its user's only connection in the room."""
@@ -112,12 +131,24 @@ class Presence:
         return next(iter(self._leaving.values()), None)  # the grace is the same for all
 
     def _remove(self, room_id: int, user_id: int) -> bool:
-        self._leaving.pop((room_id, user_id), None)
+        self._wait_no_more(room_id, user_id)
         here = self._here.get(room_id, {})
         gone = here.pop(user_id, None) is not None
+        self._forget_some(room_id, user_id)
         if not here:
             self._here.pop(room_id, None)
         return gone
+
+    def _wait_no_more(self, room_id: int, user_id: int) -> None:
+        if self._leaving.pop((room_id, user_id), None) is not None:
+            self._waited_for[user_id] -= 1
+            if not self._waited_for[user_id]:
+                del self._waited_for[user_id]
+
+    def _forget_some(self, room_id: int, user_id: int) -> None:
+        some = self._some.get(room_id)
+        if some is not None and (user_id in some.ids or len(some.ids) < some.limit):
+            del self._some[room_id]
 
     def _is_connected(self, user_id: int, room_id: int) -> bool:
         sids = self._sids.get(user_id, ())
@@ -127,7 +158,7 @@ class Presence:
 
     def is_online(self, user_id: int) -> bool:
         """Return whether the user is connected, or waited for. May be asked from any thread."""
-        return user_id in self._sids or any(user_id == waited for _, waited in list(self._leaving))
+        return user_id in self._sids or user_id in self._waited_for
 
     def is_here(self, user_id: int, room_id: int) -> bool:
         """Return whether the user is in the room."""
@@ -137,9 +168,17 @@ class Presence:
         """Return how many users are in the room."""
         return len(self._here.get(room_id, ()))
 
-    def some_members(self, room_id: int, limit: int) -> list[User]:
-        """Return up to `limit` users of the room, by name. Costs `limit`, not the size of the room."""
-        return sorted(itertools.islice(self._here.get(room_id, {}).values(), limit), key=_by_name)
+    def some_members(self, room_id: int, limit: int) -> tuple[User, ...]:
+        """Return up to `limit` users of the room, by name: those who came first. It is the same tuple as
+        long as nothing about it changes, as in a large room seldom happens."""
+        some = self._some.get(room_id)
+        if some is None or some.limit != limit:
+            first = list(itertools.islice(self._here.get(room_id, {}).values(), limit))
+            users = tuple(sorted(first, key=_by_name))
+            some = _Some(limit, frozenset(user.id for user in first), users)
+            if first:
+                self._some[room_id] = some
+        return some.users
 
     def members(self, room_id: int, after: str | None, limit: int) -> tuple[list[User], bool]:
         """Return up to `limit` users of the room whose names follow `after`, and whether there are more."""

@@ -46,6 +46,21 @@ def parse_text(raw: object, max_characters: int, max_bytes: int) -> str:
     """
     if not isinstance(raw, str):
         raise InvalidText("A message must be a text.")
+    if raw.isascii() and raw.isprintable():  # most are: one line of letters, digits, signs and spaces
+        text = raw.rstrip()
+        if not text:
+            raise InvalidText("A message must not be empty.")
+    else:
+        text = _cleaned(raw, max_characters, max_bytes)
+    _check_length(text, max_characters)
+    size_bytes = len(text) if text.isascii() else len(text.encode())
+    if size_bytes > max_bytes:
+        raise InvalidText(f"A message has at most {max_bytes} bytes; this one has {size_bytes}.")
+    return text
+
+
+def _cleaned(raw: str, max_characters: int, max_bytes: int) -> str:
+    """Return `raw` in NFC, without what is dropped. Raises InvalidText for what must not be in a message."""
     text = _NEWLINE.sub("\n", raw)
     forbidden = _FORBIDDEN.search(text)
     if forbidden:
@@ -58,10 +73,6 @@ def parse_text(raw: object, max_characters: int, max_bytes: int) -> str:
         text = unicodedata.normalize("NFC", text)
     if not is_visible(text):
         raise InvalidText("A message must not be empty.")
-    _check_length(text, max_characters)
-    size_bytes = len(text.encode())
-    if size_bytes > max_bytes:
-        raise InvalidText(f"A message has at most {max_bytes} bytes; this one has {size_bytes}.")
     return text
 
 

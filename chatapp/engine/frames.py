@@ -9,7 +9,7 @@ from dataclasses import dataclass
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 #: Status codes (RFC 6455 section 7.4.1 and IANA's registry). The one for "no code" is never sent.
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, NO_CODE = 1000, 1001, 1002, 1005
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED, NO_CODE = 1000, 1001, 1002, 1003, 1005
 INVALID_DATA, POLICY, TOO_BIG, RESTART = 1007, 1008, 1009, 1012
 
 #: A control frame's payload is that long at most (section 5.5).
@@ -62,6 +62,12 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
     if size < 65536:
         return struct.pack("!BBH", _FINAL | opcode, 126, size) + payload
     return struct.pack("!BBQ", _FINAL | opcode, 127, size) + payload
+
+
+def decode_frame(frame: bytes) -> tuple[int, bytes]:
+    """Return opcode and payload of what `encode_frame` made."""
+    size = frame[1]
+    return frame[0] & 0x0F, frame[2 if size < 126 else 4 if size == 126 else 10 :]
 
 
 def encode_close(code: int, reason: str = "") -> bytes:

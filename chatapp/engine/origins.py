@@ -1,4 +1,4 @@
-"""Which pages may talk to us: those of our own origin, and those that ``[app] allowed_origins`` names."""
+"""Whose pages may talk to us, by ``[app] allowed_origins``, and from which address a request comes."""
 
 from __future__ import annotations
 
@@ -38,16 +38,36 @@ class Origins:
         scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
         return normal_origin(f"{scheme}://{host}")
 
+    def client_address(self, environ: dict[str, Any]) -> str:
+        """Return the address that a request comes from; empty if many clients may share it: a private
+        one, such as that of a proxy which ``trusted_proxies`` does not name."""
+        peer = environ.get("REMOTE_ADDR", "")
+        if not self._is_trusted(peer):
+            address = _parse_address(peer)
+            return str(address) if address is not None and address.is_global else ""
+        # Each proxy adds whom it heard from: the last one that is none of ours is the client.
+        for hop in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+            if not self._is_trusted(hop.strip()):
+                address = _parse_address(hop.strip())
+                return "" if address is None else str(address)
+        return ""
+
     def _is_trusted(self, peer: str) -> bool:
         if not peer:  # a Unix socket has no address
             return "unix" in self._proxies
-        try:
-            address = ipaddress.ip_address(peer)
-        except ValueError:
-            return False
-        # ::ffff:10.0.0.1 is what 10.0.0.1 is called by a socket of both families.
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(not isinstance(proxy, str) and address in proxy for proxy in self._proxies)
+        address = _parse_address(peer)
+        return address is not None and any(
+            not isinstance(proxy, str) and address in proxy for proxy in self._proxies
+        )
+
+
+def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    # ::ffff:10.0.0.1 is what 10.0.0.1 is called by a socket of both families.
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def normal_origin(origin: str) -> str:

@@ -1,4 +1,4 @@
-"""python-socketio's server, with acknowledgements that leave at their place in the order of events."""
+"""python-socketio's server on our engine, with the chat's events on a way of their own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import engineio
 import socketio
-from engineio.async_drivers import gevent as gevent_driver
-from socketio import packet
+from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, DISCONNECT, EVENT
 
-from chatapp.engine.websocket import websocket_driver
+from chatapp.engine.engineio import EngineServer
+from chatapp.engine.faults import Malformed, Unexpected
+from chatapp.engine.manager import Manager
+from chatapp.engine.origins import Origins
+from chatapp.engine.packets import HostPacket, Packet, ack_frame, event_frame, with_attachments
+from chatapp.engine.session import Audience, Session
+from chatapp.settings import Settings
+
+logger = logging.getLogger("chatapp.engine")
 
 #: Sends what an event is answered with; None when its client asked for no answer.
 SendAck = Callable[[Any], None] | None
@@ -24,35 +30,10 @@ class Dispatcher(Protocol):
         """Return whether it takes this event."""
 
     def dispatch(self, sid: str, event: str, args: tuple[Any, ...], ack: SendAck) -> None:
-        """Handle one event; raises nothing."""
+        """Handle one event; raises nothing. May block."""
 
-
-class EngineServer(engineio.Server):
-    """Engine.IO with WebSocket under every server that can host us."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._async: dict[str, Any] = {**gevent_driver._async, "websocket": websocket_driver}
-
-    def handle_request(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        """Answer a request, also one that comes when its session has just ended."""
-        try:
-            return super().handle_request(environ, start_response)
-        except _SessionGone:
-            refusal = self._bad_request("Session is disconnected")
-            start_response(refusal["status"], refusal["headers"])
-            return [refusal["response"]]
-
-    def _get_socket(self, sid: str) -> Any:
-        try:
-            return super()._get_socket(sid)
-        except KeyError as error:
-            raise _SessionGone(*error.args) from None
-
-
-class _SessionGone(KeyError):
-    """python-engineio's own KeyError would pass for any; on a POST it passes through to the server,
-    which logs a traceback and the session's id."""
+    def is_known(self, sid: str) -> bool:
+        """Return whether it is known who this client is."""
 
 
 class SocketServer(socketio.Server):
@@ -61,81 +42,182 @@ class SocketServer(socketio.Server):
     A handler of python-socketio acknowledges by returning, whenever its greenlet gets its turn. Ours
     are given the means to acknowledge at once, so that an acknowledgement keeps its place between the
     messages of other senders. Events that the dispatcher does not know go to handlers that the host
-    site has added with ``on``.
+    site has added with ``on``. What one client sends is handled in its order.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, settings: Settings, origins: Origins, closed: Callable[[str], None]) -> None:
+        self._limits = settings.limits
         super().__init__(
             async_mode="gevent",
-            async_handlers=False,  # a connection's events are handled in its order
+            async_handlers=False,
+            client_manager=Manager(settings.limits.pending_acks),
+            serializer=HostPacket,
             logger=_quiet_logger("chatapp.engine.socketio"),
             engineio_logger=_quiet_logger("chatapp.engine.engineio"),
-            **options,
+            ping_interval=settings.app.ping_interval_seconds,
+            ping_timeout=settings.app.ping_timeout_seconds,
+            limits=settings.limits,
+            origins=origins,
+            closed=closed,
         )
         #: Set once, before the first request.
         self.dispatcher: Dispatcher
+        self.eio.packets = self._handle_packet
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer
 
-    def _handle_event(self, eio_sid: str, namespace: str, id: int | None, data: Any) -> None:
-        if not isinstance(data, list) or not data or not isinstance(data[0], str):
-            data = [None]  # without a name, which is an event that nobody knows
-        super()._handle_event(eio_sid, namespace, id, data)
+    # In
 
-    def _handle_event_internal(
-        self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, id: int | None
-    ) -> None:
-        event = data[0]
-        if event in self.reserved_events:
-            return  # what only the server may say
-        if namespace != "/" or (not self.dispatcher.knows(event) and self._has_handler(event)):
-            super()._handle_event_internal(server, sid, eio_sid, data, namespace, id)
+    def _handle_packet(self, session: Session, packet: Packet | bytes) -> None:
+        """Handle what a session received. Raises Fault."""
+        if isinstance(packet, bytes):
+            complete = session.take_attachment(packet)
+            if complete is None:
+                return
+            packet, attachments = complete
+            kind = EVENT if packet.type == BINARY_EVENT else ACK
+            packet = packet._replace(type=kind, data=with_attachments(packet.data, attachments))
+        elif session.awaiting is not None:
+            raise Unexpected("a text where an attachment is awaited")
+        if packet.type == CONNECT:
+            self._connect(session, packet)
             return
+        if packet.namespace not in session.namespaces:
+            raise Unexpected("a packet for a namespace that is not connected")
+        if packet.type == EVENT:
+            self._event(session, packet)
+        elif packet.type == DISCONNECT:
+            self._handle_disconnect(session.sid, packet.namespace, self.reason.CLIENT_DISCONNECT)
+            del session.namespaces[packet.namespace]
+            session.expect_connection()
+        elif packet.type in (BINARY_EVENT, BINARY_ACK):
+            session.await_attachments(packet)
+        elif packet.has_surrogates:
+            raise Malformed("an answer with half a character")
+        else:
+            self._host_call(self._handle_ack, session.sid, packet.namespace, packet.id, packet.data)
 
-        def ack(answer: Any) -> None:
-            reply = self.packet_class(packet.ACK, namespace=namespace, id=id, data=[answer])
-            self._send_packet(eio_sid, reply)
+    def _connect(self, session: Session, packet: Packet) -> None:
+        namespace = packet.namespace
+        if namespace in session.namespaces:
+            raise Unexpected("a second connection to a namespace")
+        known = {*self.handlers, *self.namespace_handlers, *self.namespaces}
+        if namespace not in known and "*" not in known:
+            refusal = {"message": "Invalid namespace"}
+            self._send_packet(session.sid, HostPacket(4, refusal, namespace))
+            return
+        self._host_call(self._handle_connect, session.sid, namespace, packet.data)
+        sid = self.manager.sid_from_eio_sid(session.sid, namespace)
+        if sid is not None and self.manager.is_connected(sid, namespace):
+            session.namespaces[namespace] = sid
+            if namespace == "/" and self._limits.join_seconds:
+                self.eio.deadlines.after(self._limits.join_seconds, lambda: self._check_known(session, sid))
 
-        self.dispatcher.dispatch(sid, event, tuple(data[1:]), None if id is None else ack)
+    def _check_known(self, session: Session, sid: str) -> None:
+        if not session.closed and not self.dispatcher.is_known(sid):
+            session.fail(Unexpected("nobody joined in time"))
+
+    def _event(self, session: Session, packet: Packet) -> None:
+        event, namespace = packet.data[0], packet.namespace
+        sid = session.namespaces[namespace]
+        if namespace != "/" or (not self.dispatcher.knows(event) and self._has_handler(event)):
+            if packet.has_surrogates:
+                raise Malformed("an event with half a character")
+            self._host_call(
+                self._handle_event_internal, self, sid, session.sid, packet.data, namespace, packet.id
+            )
+            return
+        ack: SendAck = None
+        if packet.id is not None:
+            number = packet.id
+
+            def ack(answer: Any) -> None:
+                session.put(ack_frame(number, answer))
+
+        self.dispatcher.dispatch(sid, event, tuple(packet.data[1:]), ack)
 
     def _has_handler(self, event: str) -> bool:
         handler, _ = self._get_event_handler(event, "/", ())
         return handler is not None
 
+    @staticmethod
+    def _host_call(function: Callable[..., Any], *args: Any) -> None:
+        """Call what ends in a handler of the host: its faults are not the client's."""
+        try:
+            function(*args)
+        except Exception:
+            logger.exception("a handler of the host failed")
+
+    # Out
+
+    def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        session = self.eio.sockets.get(eio_sid)
+        if session is not None:
+            for frame in pkt.frames():
+                session.put(frame)
+
 
 class SocketDelivery:
-    """Sends events through a `SocketServer`; see `chatapp.chat.context.Delivery`."""
+    """Sends events through a `SocketServer`; see `chatapp.chat.context.Delivery`. An event is framed once
+    for all who hear it."""
 
     def __init__(self, server: SocketServer) -> None:
         self._server = server
+        self._rooms: dict[int, Audience] = {}
+        self._users: dict[int, Audience] = {}
 
     def to_room(self, room_id: int, event: str, data: Any, skip_sid: str | None = None) -> None:
-        self._server.emit(event, data, room=f"room:{room_id}", skip_sid=skip_sid)
+        self._send(self._rooms.get(room_id), event, data, skip_sid)
 
     def to_user(self, user_id: int, event: str, data: Any, skip_sid: str | None = None) -> None:
-        self._server.emit(event, data, room=f"user:{user_id}", skip_sid=skip_sid)
+        self._send(self._users.get(user_id), event, data, skip_sid)
 
     def to_connection(self, sid: str, event: str, data: Any) -> None:
-        self._server.emit(event, data, to=sid)
+        session = self._session(sid)
+        if session is not None:
+            session.put(event_frame(event, data))
 
     def to_all(self, event: str, data: Any) -> None:
-        self._server.emit(event, data)
+        frame = event_frame(event, data)
+        for _, eio_sid in self._server.manager.get_participants("/", None):
+            self._server.eio.sockets[eio_sid].put(frame)
 
     def add_to_room(self, sid: str, room_id: int) -> None:
-        self._server.enter_room(sid, f"room:{room_id}")
+        self._add(self._rooms, room_id, sid)
 
     def remove_from_room(self, sid: str, room_id: int) -> None:
-        self._server.leave_room(sid, f"room:{room_id}")
+        session, audience = self._session(sid), self._rooms.get(room_id)
+        if session is not None and audience is not None:
+            audience.remove(session)
 
     def add_to_user(self, sid: str, user_id: int) -> None:
-        self._server.enter_room(sid, f"user:{user_id}")
+        self._add(self._users, user_id, sid)
+
+    def _session(self, sid: str) -> Session | None:
+        eio_sid = self._server.manager.eio_sid_from_sid(sid, "/")
+        session: Session | None = self._server.eio.sockets.get(eio_sid)
+        return session
+
+    def _add(self, audiences: dict[int, Audience], number: int, sid: str) -> None:
+        session = self._session(sid)
+        if session is not None:
+            (audiences.get(number) or Audience(audiences, number)).add(session)
+
+    def _send(self, audience: Audience | None, event: str, data: Any, skip_sid: str | None) -> None:
+        if not audience:
+            return
+        frame = event_frame(event, data)
+        skipped = None if skip_sid is None else self._session(skip_sid)
+        for session in audience:
+            if session is not skipped:
+                session.put(frame)
 
 
 def _quiet_logger(name: str) -> logging.Logger:
     """Return a logger that lets faults of code through and nothing else: the libraries' other lines
     hold session ids, which whoever reads a log could take a session over with."""
-    logger = logging.getLogger(name)
-    if not logger.filters:
-        logger.addFilter(lambda record: bool(record.exc_info))
-    return logger
+    quiet = logging.getLogger(name)
+    if not quiet.filters:
+        quiet.addFilter(lambda record: bool(record.exc_info))
+    return quiet

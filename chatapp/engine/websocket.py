@@ -1,62 +1,205 @@
-"""WebSocket under whichever server hosts us."""
+"""A WebSocket on a connection that was taken: frames in, frames out, nothing that waits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import _socket
+import contextlib
+import socket
+from typing import Protocol
 
-import gevent.event
-import gevent.selectors
-from engineio.async_drivers import gevent as gevent_driver
-from engineio.async_drivers._websocket_wsgi import SimpleWebSocketWSGI
-from geventwebsocket.handler import WebSocketHandler
+from chatapp.engine.deadlines import Deadlines
+from chatapp.engine.frames import NO_CODE, PROTOCOL_ERROR, Event, FrameReader, encode_close
+from chatapp.engine.reactor import IN, OUT, Lane, Reactor
 
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Any]
-
-
-class Handler(WebSocketHandler):
-    """gevent-websocket's handler without its access log: request lines hold session ids.
-
-    It makes the handshake before the application is asked. So it leaves pages that
-    ``server.is_allowed(origin, environ)`` does not allow to the application, as a plain request.
-    """
-
-    def log_request(self) -> None:
-        """Write nothing."""
-
-    def upgrade_websocket(self) -> Any:
-        """Make the handshake; without one the request goes to the application as it is."""
-        origin = self.environ.get("HTTP_ORIGIN")
-        if origin and not self.server.is_allowed(origin, self.environ):
-            return None
-        return super().upgrade_websocket()
+#: One read. Everything that fits into a loop's round is parsed from one buffer.
+_RECEIVE_BYTES = 65536
+#: How long a peer may take to close its side after we closed ours.
+LINGER_SECONDS = 1.0
 
 
-def websocket_driver(handler: Callable[[Any], Any], server: Any) -> Wsgi:
-    """Return the WSGI application that makes the handshake and then runs `handler`.
+class Owner(Protocol):
+    """The session whose WebSocket it is."""
 
-    gevent's WSGI server with gevent-websocket's handler, alone or as gunicorn's worker, has done the
-    handshake before us. gunicorn's own workers leave it to the application and lend it the socket.
-    """
+    @property
+    def lane(self) -> Lane:
+        """Whose turn it is to read."""
 
-    def run(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if "wsgi.websocket" in environ:
-            return gevent_driver.WebSocketWSGI(handler, server)(environ, start_response)
-        if "gunicorn.socket" in environ:
-            return _on_lent_socket(handler, server)(environ, start_response)
-        start_response("400 Bad Request", [("Content-Type", "text/plain")])
-        return [b"This server does not speak WebSocket; use polling."]
-
-    return run
+    def lost(self, websocket: WebSocket, why: str = ...) -> None:
+        """Take note that the connection broke. Must not block."""
 
 
-def _on_lent_socket(handler: Callable[[Any], Any], server: Any) -> Wsgi:
-    # gevent's own classes, as they are: nobody is asked to have patched the standard library.
-    driver: Wsgi = SimpleWebSocketWSGI(
-        handler,
-        server,
-        thread_class=gevent_driver.Thread,
-        event_class=gevent.event.Event,
-        selector_class=gevent.selectors.DefaultSelector,
+class WebSocket:
+    """Reads and writes in the loop's thread. `owner` reads when its lane's turn comes."""
+
+    __slots__ = (
+        "_deadlines",
+        "_is_closing",
+        "_is_gone",
+        "_max_rest_bytes",
+        "_reactor",
+        "_reader",
+        "_rest",
+        "_socket",
+        "is_readable",
+        "owner",
     )
-    return driver
+
+    def __init__(
+        self,
+        taken: _socket.socket,
+        owner: Owner,
+        reactor: Reactor,
+        deadlines: Deadlines,
+        *,
+        max_bytes: int,
+        max_fragments: int,
+        max_rest_bytes: int,
+    ) -> None:
+        self._socket = taken
+        self.owner = owner
+        self._reactor = reactor
+        self._deadlines = deadlines
+        self._reader = FrameReader(max_bytes, max_fragments)
+        self._rest: bytearray | None = None  # what the socket would not take yet
+        self._max_rest_bytes = max_rest_bytes
+        self._is_closing = False  # our Close frame is on its way
+        self._is_gone = False
+        self.is_readable = False
+        reactor.watch(self)
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._socket.fileno()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can still be written."""
+        return not self._is_closing and not self._is_gone
+
+    def ready(self, mask: int) -> None:
+        """See `reactor.Watched`."""
+        if mask & OUT and self._rest is not None:
+            self._write_rest()
+        if mask & ~OUT and not self._is_gone:
+            if self._is_closing:
+                self._drain()
+            else:
+                self.is_readable = True
+                self._reactor.schedule(self.owner.lane)
+
+    # Reading
+
+    def read(self) -> list[Event]:
+        """Return what has come since the last time; tells the owner when the connection is lost."""
+        self.is_readable = False
+        if self._is_gone:
+            return []
+        try:
+            data = self._socket.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+            return []
+        if len(data) == _RECEIVE_BYTES:  # there may be more, and no new edge will say so
+            self.is_readable = True
+            self._reactor.schedule(self.owner.lane)
+        return self._reader.feed(data)
+
+    # Writing
+
+    def write(self, frames: list[bytes]) -> None:
+        """Write whole frames, in order, as far as the socket takes them; the rest follows by itself.
+
+        A peer that does not read is lost once `max_rest_bytes` wait for it.
+        """
+        if not self.is_open:
+            return
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        if self._rest is None:
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._lose()
+                return
+            if sent == len(data):
+                return
+            self._rest = bytearray(memoryview(data)[sent:])
+        else:
+            self._rest += data
+        if len(self._rest) > self._max_rest_bytes:
+            self.drop()
+            self.owner.lost(self, "it does not read what it is sent")
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether the socket has not taken everything yet."""
+        return self._rest is not None
+
+    def _write_rest(self) -> None:
+        assert self._rest is not None
+        try:
+            sent = self._socket.send(self._rest)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._rest = None
+            self._lose()
+            return
+        del self._rest[:sent]
+        if not self._rest:
+            self._rest = None
+            if self._is_closing:
+                self._half_close()
+
+    # Closing
+
+    def close(self, code: int) -> None:
+        """Close with this code, after what waits to be written; no-op if closed."""
+        if not self.is_open:
+            return
+        frame = encode_close(PROTOCOL_ERROR if code == NO_CODE else code)
+        self.write([frame])
+        if self._is_gone:
+            return
+        self._is_closing = True
+        self._reader.stop()
+        self._deadlines.after(LINGER_SECONDS, self.drop)
+        if self._rest is None:
+            self._half_close()
+        self._drain()
+
+    def drop(self) -> None:
+        """Let go of the connection now; no-op if gone."""
+        if not self._is_gone:
+            self._is_gone = True
+            self._rest = None
+            self._reactor.forget(self)
+            self._socket.close()
+
+    def _half_close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def _drain(self) -> None:
+        """Read to the peer's end: closing with something unread would reset the connection, and the
+        Close frame might be lost with it."""
+        try:
+            while self._socket.recv(_RECEIVE_BYTES):
+                pass
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self.drop()
+
+    def _lose(self) -> None:
+        self.drop()
+        self.owner.lost(self)
+
+
+__all__ = ["IN", "LINGER_SECONDS", "Owner", "WebSocket"]

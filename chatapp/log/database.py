@@ -17,6 +17,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.pool import NullPool
 
 from chatapp.errors import Refusal, StorageBusy, StorageUnavailable
+from chatapp.log.compiled import driver
 from chatapp.log.migrate import migrate
 from chatapp.log.quiet import silence
 
@@ -27,6 +28,18 @@ UNAVAILABLE_RETRY_SECONDS = 5
 
 #: Between two looks at something that takes a moment and that nobody tells us about.
 _POLL_SECONDS = 0.002
+
+#: What a wrong statement or a wrong value causes, as SQLAlchemy or the driver calls it.
+_OUR_FAULTS = (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    ProgrammingError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
 
 # As they are before gevent patches them: see `Database`.
 _allocate_lock = get_original("_thread", "allocate_lock")
@@ -77,11 +90,11 @@ class Database:
         try:
             connection = self._take()
             try:
-                with connection.execution_options(chatapp_write=write).begin():
+                with _transaction(connection, write=write):
                     yield connection
-            except DBAPIError as error:
+            except (DBAPIError, sqlite3.Error) as error:
                 if isinstance(refusal_for(error), StorageUnavailable):
-                    self._give_up(connection, read_only="readonly" in str(error.orig))
+                    self._give_up(connection, read_only="readonly" in str(getattr(error, "orig", error)))
                 else:
                     self._put_back(connection)
                 raise
@@ -89,7 +102,7 @@ class Database:
                 self._put_back(connection)
                 raise
             self._put_back(connection)
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, sqlite3.Error, OSError) as error:
             refusal = refusal_for(error)
             if refusal is None:
                 raise
@@ -192,11 +205,32 @@ class Database:
             _sleep(_POLL_SECONDS)
 
 
-def _begin(connection: Connection) -> None:
+@contextlib.contextmanager
+def _transaction(connection: Connection, *, write: bool) -> Iterator[None]:
+    """Begin and end a transaction by the driver: by SQLAlchemy that costs more than what is done in it.
+
+    SQLAlchemy believes that it has begun one, once it runs a statement: see `_begin`.
+    """
+    database = driver(connection)
     # IMMEDIATE: a transaction that starts by reading and then writes would fail at once, without
     # waiting for its turn, when another process wrote in between.
-    write = connection.get_execution_options().get("chatapp_write", True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):  # it may have ended with what went wrong
+            database.execute("ROLLBACK")
+        with contextlib.suppress(DBAPIError):
+            connection.rollback()
+        raise
+    if connection.in_transaction():
+        connection.rollback()  # there is nothing left to roll back, but SQLAlchemy does not know
+
+
+def _begin(connection: Connection) -> None:
+    if not driver(connection).in_transaction:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _close(connection: Connection | None) -> None:
@@ -210,9 +244,9 @@ def _is_busy(error: object) -> bool:
     return "locked" in str(error) or "busy" in str(error)
 
 
-def refusal_for(error: DBAPIError | OSError) -> Refusal | None:
+def refusal_for(error: DBAPIError | sqlite3.Error | OSError) -> Refusal | None:
     """Return what to tell a sender whose message met this error; None if the fault is ours."""
-    if isinstance(error, (DataError, IntegrityError, InterfaceError, ProgrammingError)):
+    if isinstance(error, _OUR_FAULTS):
         return None
     # Not the whole error: it quotes the statement.
     if _is_busy(getattr(error, "orig", error)):

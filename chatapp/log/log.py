@@ -1,19 +1,20 @@
-"""The log as the chat uses it: every call may block its greenlet and never the event loop."""
+"""The log as the chat uses it: every call but `Log.append` may block its greenlet, none the event loop."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from chatapp.domain.messages import Draft, Item, Room, User, conversation_key
+from chatapp.domain.messages import Change, Draft, Item, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName
+from chatapp.errors import Refusal
 from chatapp.log.database import Database
 from chatapp.log.memory import MemoryStore
 from chatapp.log.sql import SqlStore
-from chatapp.log.store import Appended, Standing, Store
+from chatapp.log.store import Appended, Standing, Store, Visit, Visited
 from chatapp.log.threads import Threads
 from chatapp.log.writer import GroupCommit, Job
 from chatapp.settings import Settings
@@ -79,6 +80,7 @@ class Log:
         max_waiting: int,
         page_limit: int,
         catch_up: int,
+        page_bytes: int = 262_144,
         clock: Callable[[], float] = time.time,
         observe: Callable[[int, float], None] = lambda size, seconds: None,
     ) -> None:
@@ -86,6 +88,7 @@ class Log:
         self._clock = clock
         self._page_limit = page_limit
         self._catch_up = catch_up
+        self._page_bytes = page_bytes
         self._threads = Threads(store, readers)
         self._writer = GroupCommit(
             store,
@@ -97,10 +100,24 @@ class Log:
 
     # In the order of the commits
 
-    def append(self, draft: Draft, then: Callable[[Appended], None] | None = None) -> Appended:
-        """Commit `draft`; `then` gets what it became, in the order of the room's log."""
-        appended: Appended = self._writer.submit(Job(draft=draft, then=then))
+    def append(self, draft: Draft, then: Callable[[Appended | Refusal], None]) -> None:
+        """Have `draft` committed, and do not wait for it.
+
+        `then` gets what it became, or why it was refused, once and in the order of the commits; it runs in
+        the event loop and must not block. Raises the refusal at once where nothing is taken at all.
+        """
+        self._writer.submit(Job(draft, then=then))
+
+    def append_and_wait(
+        self, draft: Draft, then: Callable[[Appended | Refusal], None] | None = None
+    ) -> Appended:
+        """Commit `draft`; return what it became, after `then` got it, or raise the refusal."""
+        appended: Appended = self._writer.carry_out(Job(draft, then=then))
         return appended
+
+    def wait(self) -> None:
+        """Wait until all that was submitted before is committed, or refused, and handed on."""
+        self._writer.wait()
 
     def enter(
         self,
@@ -116,11 +133,14 @@ class Log:
         that a thousand clients that come back do not make the writer wait.
         """
         found = self._read(lambda tx: self._preview(tx, name, user.id, since))
+        room = found.room or self._open_room(name)
 
-        def work(tx: Any) -> Entered:
-            return self._enter(tx, name, user, since, found)
+        def look_on(tx: Any, visited: Visited) -> Entered:
+            missed = self._missed_by_now(tx, room, since, found.missed, visited.last_seq) if since else None
+            return Entered(room, visited.last_seq, visited.read_seq, missed)
 
-        return self._write(work, writes=not found.is_member, then=then)
+        visit = Visit(room.id, user.id, joins=not found.is_member)
+        return self._do(Job(visit=visit, work=look_on, writes=visit.joins), then)
 
     def revisit(self, room: Room, user: User, since: Since | None) -> Entered:
         """Return what a member of a conversation missed, who hears it already."""
@@ -143,10 +163,7 @@ class Log:
 
     def open_room(self, name: RoomName) -> Room:
         """Return the room of this name, made if there was none."""
-        epoch = new_epoch()
-        return self._read(lambda tx: self._store.find_room(tx, name.key)) or self._write(
-            lambda tx: self._store.open_room(tx, name, epoch)
-        )
+        return self.find_room(name.key) or self._open_room(name)
 
     def mark_read(self, room_id: int, user_id: int, seq: int) -> int:
         """Move the user's read mark forward; return where it is."""
@@ -206,7 +223,7 @@ class Log:
         return self._read(lambda tx: self._store.standings(tx, user_id))
 
     def history(self, room_id: int, before: int | None, after: int | None, limit: int) -> Page:
-        """Return up to `limit` items; bounds are exclusive.
+        """Return up to `limit` items, fewer where their texts are long; bounds are exclusive.
 
         With `after` the log is replayed from there, changes included; without it come the latest
         messages (below `before`) as they are now.
@@ -241,15 +258,24 @@ class Log:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _write(
-        self,
-        work: Callable[[Any], T],
-        *,
-        writes: bool = True,
-        then: Callable[[T], None] | None = None,
-    ) -> T:
-        outcome: T = self._writer.submit(Job(work=work, writes=writes, then=then))
-        return outcome
+    def _write(self, work: Callable[[Any], T]) -> T:
+        done: T = self._writer.carry_out(Job(work=work))
+        return done
+
+    def _do(self, job: Job, then: Callable[[T], None] | None) -> T:
+        """Carry out `job`; `then` gets a success."""
+
+        def succeed(outcome: Any) -> None:
+            if then is not None and not isinstance(outcome, Refusal):
+                then(outcome)
+
+        job.then = succeed
+        done: T = self._writer.carry_out(job)
+        return done
+
+    def _open_room(self, name: RoomName) -> Room:
+        epoch = new_epoch()
+        return self._write(lambda tx: self._store.open_room(tx, name, epoch))
 
     def _read(self, work: Callable[[Any], T]) -> T:
         return self._threads.read(work)
@@ -261,20 +287,15 @@ class Log:
         missed = self._missed(tx, room, since) if since else None
         return _Preview(room, self._store.is_member(tx, room.id, user_id), missed)
 
-    def _enter(self, tx: Any, name: RoomName, user: User, since: Since | None, found: _Preview) -> Entered:
-        room = found.room or self._store.open_room(tx, name, new_epoch())
-        if not found.is_member:
-            self._store.add_member(tx, room.id, user.id)
-        missed = found.missed
-        last_seq = self._store.head(tx, room.id).last_seq
-        if since and missed is None:
-            missed = self._missed(tx, room, since)
-        elif missed is not None and not missed.more and missed.reached < last_seq:
-            rest = self._replay(tx, room.id, missed.reached, None, self._catch_up)
-            missed = Page(
-                [*missed.items, *rest.items], rest.reached, more=rest.more, gap=missed.gap or rest.gap
-            )
-        return Entered(room, last_seq, self._store.read_seq(tx, room.id, user.id), missed)
+    def _missed_by_now(self, tx: Any, room: Room, since: Since, missed: Page | None, last_seq: int) -> Page:
+        """Return `missed`, which was read a moment ago, with what has come since."""
+        if missed is None:
+            return self._missed(tx, room, since)
+        if missed.more or missed.reached >= last_seq:
+            return missed
+        rest = self._replay(tx, room.id, missed.reached, None, self._catch_up)
+        both = Page([*missed.items, *rest.items], rest.reached, more=rest.more, gap=missed.gap or rest.gap)
+        return both if both.gap else self._cut(both)
 
     def _missed(self, tx: Any, room: Room, since: Since) -> Page:
         head = self._store.head(tx, room.id)
@@ -288,16 +309,38 @@ class Log:
         items, reached = self._store.replay(tx, room_id, after, before, limit)
         end = head.last_seq if before is None else min(head.last_seq, before - 1)
         gap = after < head.first_seq - 1
-        return Page(items, max(after, reached), more=reached < end and bool(reached), gap=gap)
+        return self._cut(Page(items, max(after, reached), more=reached < end and bool(reached), gap=gap))
 
     def _latest(self, tx: Any, room_id: int, before: int | None, limit: int) -> Page:
         messages = self._store.page_back(tx, room_id, before, limit + 1)
         page = messages[-limit:]
+        fitting = _fitting(reversed(page), self._page_bytes)
         reached = place(page[-1]) if page else 0
-        return Page(page, reached, more=len(messages) > limit)
+        return Page(page[len(page) - fitting :], reached, more=len(messages) > fitting)
+
+    def _cut(self, page: Page) -> Page:
+        """Return as much of the start of `page` as one answer may hold."""
+        fitting = _fitting(page.items, self._page_bytes)
+        if fitting == len(page.items):
+            return page
+        items = page.items[:fitting]
+        return replace(page, items=items, reached=place(items[-1]), more=True)
 
     def _trim_step(self, room_id: int, keep: int | None, since: int | None) -> int:
         return self._write(lambda tx: self._store.trim(tx, room_id, keep, since, TRIM_STEP))
+
+
+def _fitting(items: Iterable[Item], max_bytes: int) -> int:
+    """Return how many of `items`, from the first on, have texts of so many bytes together; at least one, so
+    that whoever turns pages gets on."""
+    size_bytes, count = 0, 0
+    for item in items:
+        text = item.message.text if isinstance(item, Change) else item.text
+        size_bytes += len(text) if text.isascii() else len(text.encode())
+        if size_bytes > max_bytes and count:
+            break
+        count += 1
+    return count
 
 
 def new_epoch() -> str:
@@ -324,5 +367,6 @@ def open_log(settings: Settings, observe: Callable[[int, float], None] = lambda 
         max_waiting=settings.limits.waiting_writes,
         page_limit=settings.history.page_limit,
         catch_up=settings.history.catch_up,
+        page_bytes=settings.history.page_bytes,
         observe=observe,
     )

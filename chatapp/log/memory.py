@@ -10,7 +10,7 @@ from itertools import count
 from chatapp.domain.messages import Draft, Entry, Item, Message, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName, name_key
 from chatapp.errors import NameTaken, NotFound, Refusal
-from chatapp.log.store import Appended, Head, Standing, new_user_id
+from chatapp.log.store import Appended, Head, Standing, Visit, Visited, new_user_id
 
 
 @dataclass(slots=True)
@@ -37,6 +37,10 @@ class MemoryStore:
     def __init__(self) -> None:
         self._ids = count(1)
         self._users: dict[int, _User] = {}
+        # A crowd that joins asks each of these once for each of it: no search may go through all users.
+        self._by_subject: dict[str, _User] = {}
+        self._by_name: dict[str, _User] = {}  # by the key of the name
+        self._alike: dict[str, dict[int, _User]] = {}  # by the skeleton of the name, then user id
         self._rooms: dict[int, _Room] = {}
         self._by_key: dict[str, _Room] = {}
 
@@ -54,63 +58,65 @@ class MemoryStore:
     def claim_name(
         self, tx: None, name: Name, user_id: int | None, now: int, is_held: Callable[[int, int], bool]
     ) -> User:
-        same = [
-            known
-            for known in self._users.values()
-            if known.name is not None
-            and known.user.id != user_id
-            and (known.name.key == name.key or known.name.skeleton == name.skeleton)
-        ]
-        for holder in same:
+        same = {**self._alike.get(name.skeleton, {})}
+        if (namesake := self._by_name.get(name.key)) is not None:
+            same[namesake.user.id] = namesake
+        if user_id is not None:
+            same.pop(user_id, None)
+        for holder in same.values():
             if holder.subject is not None or is_held(holder.user.id, holder.seen_at):
                 raise NameTaken(f"The name {name.display!r} is taken.")
-        for holder in same:
-            holder.name = None
-        if user_id is None or user_id not in self._users:
-            return self._add_user(None, name, now)
-        known = self._users[user_id]
-        known.user, known.name, known.seen_at = User(user_id, name.display), name, now
-        return known.user
+        for holder in same.values():
+            self._let_go(holder)
+        return self._name(self._users.get(user_id) if user_id is not None else None, None, name, now)
 
     def sign_in(self, tx: None, subject: str, name: Name, now: int) -> User:
-        known = next((known for known in self._users.values() if known.subject == subject), None)
-        taken = {
-            other.name.key
-            for other in self._users.values()
-            if other is not known and other.subject is not None and other.name is not None
-        }
+        known = self._by_subject.get(subject)
         numbers, wanted = count(2), name
-        while name.key in taken:
+        while (holder := self._by_name.get(name.key)) is not None and holder is not known:
+            if holder.subject is None:  # a guest: the site's own users come first
+                self._let_go(holder)
+                break
             display = f"{wanted.display}-{next(numbers)}"
             name = replace(wanted, display=display, key=name_key(display))
-        for other in self._users.values():
-            if other is not known and other.name is not None and other.name.key == name.key:
-                other.name = None
-        if known is None:
-            return self._add_user(subject, name, now)
-        known.user, known.name, known.seen_at = User(known.user.id, name.display), name, now
-        return known.user
+        return self._name(known, subject, name, now)
 
     def known_as(self, tx: None, subject: str, name: Name) -> User | None:
-        for known in self._users.values():
-            if known.subject == subject and known.name is not None and known.name == name:
-                return known.user
-        return None
+        known = self._by_subject.get(subject)
+        return known.user if known is not None and known.name == name else None
 
-    def _add_user(self, subject: str | None, name: Name, now: int) -> User:
-        user = User(new_user_id(), name.display)
-        self._users[user.id] = _User(user, subject, name, now)
-        return user
+    def _name(self, known: _User | None, subject: str | None, name: Name, now: int) -> User:
+        """Give `name`, which is free, to the user, or to a new one."""
+        if known is None:
+            known = _User(User(new_user_id(), name.display), subject, None, now)
+            self._users[known.user.id] = known
+            if subject is not None:
+                self._by_subject[subject] = known
+        else:
+            self._let_go(known)
+            known.user, known.seen_at = User(known.user.id, name.display), now
+        known.name = name
+        self._by_name[name.key] = known
+        self._alike.setdefault(name.skeleton, {})[known.user.id] = known
+        return known.user
+
+    def _let_go(self, known: _User) -> None:
+        if known.name is None:
+            return
+        del self._by_name[known.name.key]
+        alike = self._alike[known.name.skeleton]
+        del alike[known.user.id]
+        if not alike:
+            del self._alike[known.name.skeleton]
+        known.name = None
 
     def user(self, tx: None, user_id: int) -> User | None:
         known = self._users.get(user_id)
         return None if known is None else known.user
 
     def find_user(self, tx: None, key: str) -> User | None:
-        for known in self._users.values():
-            if known.name is not None and known.name.key == key:
-                return known.user
-        return None
+        known = self._by_name.get(key)
+        return None if known is None else known.user
 
     def touch(self, tx: None, user_ids: Collection[int], now: int) -> None:
         for user_id in user_ids:
@@ -147,6 +153,15 @@ class MemoryStore:
     def add_member(self, tx: None, room_id: int, user_id: int) -> None:
         known = self._rooms[room_id]
         known.members.setdefault(user_id, known.last_seq)
+
+    def visit(self, tx: None, visits: Sequence[Visit]) -> list[Visited]:
+        found = []
+        for room_id, user_id, joins in visits:
+            if joins:
+                self.add_member(tx, room_id, user_id)
+            known = self._rooms[room_id]
+            found.append(Visited(known.last_seq, known.members.get(user_id, 0)))
+        return found
 
     def remove_member(self, tx: None, room_id: int, user_id: int) -> None:
         self._rooms[room_id].members.pop(user_id, None)

@@ -12,7 +12,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 
@@ -64,8 +63,17 @@ entries = Table(
     Column("target_seq", BigInteger),
     Column("client_id", String(64)),
     Column("sent_at", BigInteger, nullable=False),
-    UniqueConstraint("user_id", "client_id"),
     sqlite_with_rowid=False,
+)
+# Both are of a part of the table, for most entries have neither, and a row of an index costs as much as one
+# of the table.
+Index(
+    "uq_entries_user_id_client_id",
+    entries.c.user_id,
+    entries.c.client_id,
+    unique=True,
+    sqlite_where=text("client_id IS NOT NULL"),
+    postgresql_where=text("client_id IS NOT NULL"),
 )
 Index(
     "ix_entries_room_id_target_seq",

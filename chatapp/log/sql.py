@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from sqlite3 import DatabaseError
 
 from sqlalchemy import Connection
 
+from chatapp.log.compiled import driver
 from chatapp.log.database import Database
 from chatapp.log.sql_entries import SqlEntries
 from chatapp.log.sql_rooms import SqlRooms
@@ -25,8 +27,16 @@ class SqlStore(SqlUsers, SqlRooms, SqlEntries):
 
     @contextmanager
     def savepoint(self, tx: Connection) -> Iterator[None]:
-        with tx.begin_nested():
+        database = driver(tx)
+        database.execute("SAVEPOINT job")
+        try:
             yield
+        except BaseException:
+            with suppress(DatabaseError):  # it may have ended with what went wrong
+                database.execute("ROLLBACK TO job")
+                database.execute("RELEASE job")
+            raise
+        database.execute("RELEASE job")
 
     def close(self) -> None:
         self._database.close()

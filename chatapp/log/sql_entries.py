@@ -23,6 +23,7 @@ from chatapp.domain.messages import (
     items,
 )
 from chatapp.errors import NotFound, Refusal
+from chatapp.log.compiled import Compiled
 from chatapp.log.schema import entries, rooms, users
 from chatapp.log.store import Appended, Head
 
@@ -30,6 +31,7 @@ _entries = select(entries, users.c.name).join(users, users.c.id == entries.c.use
 
 # Lists go into statements as one parameter, in JSON: SQLite takes 32,766 parameters at most.
 _keys = func.json_each(bindparam("keys")).table_valued("value", name="keys")
+_ids = func.json_each(bindparam("ids")).table_valued("value", name="ids")
 _seqs = func.json_each(bindparam("seqs")).table_valued("value", name="seqs")
 _is_listed = entries.c.seq.in_(select(_seqs.c.value))
 _changes_listed = entries.c.target_seq.in_(select(_seqs.c.value))
@@ -51,7 +53,17 @@ _messages = _entries.where(entries.c.room_id == bindparam("room"), _is_listed, e
 _changes = _entries.where(entries.c.room_id == bindparam("room"), _changes_listed).order_by(
     entries.c.target_seq, entries.c.seq
 )
-_raise_head = update(rooms).where(rooms.c.id == bindparam("room")).values(last_seq=bindparam("head"))
+_head = Compiled(select(rooms.c.last_seq).where(rooms.c.id == bindparam("room")).with_for_update())
+_heads = Compiled(
+    select(rooms.c.id, rooms.c.last_seq)
+    .where(rooms.c.id.in_(select(_ids.c.value)))
+    .order_by(rooms.c.id)
+    .with_for_update()
+)
+_raise_head = Compiled(
+    update(rooms).where(rooms.c.id == bindparam("room")).values(last_seq=bindparam("head"))
+)
+_insert = Compiled(insert(entries))
 _blank = (
     update(entries)
     .where(entries.c.room_id == bindparam("room"), _is_listed)
@@ -80,7 +92,7 @@ class SqlEntries:
         self._reactions_per_message = reactions_per_message
 
     def append(self, tx: Connection, drafts: Sequence[Draft], now: int) -> list[Appended | Refusal]:
-        heads = self._lock_heads(tx, {draft.room.id for draft in drafts})
+        heads = self._lock_heads(tx, drafts)
         known = self._already_stored(tx, drafts)
         targets = self._targets(tx, drafts)
         outcomes: list[Appended | Refusal] = []
@@ -103,9 +115,13 @@ class SqlEntries:
         return outcomes
 
     @staticmethod
-    def _lock_heads(tx: Connection, room_ids: set[int]) -> dict[int, int]:
-        found = select(rooms.c.id, rooms.c.last_seq).where(rooms.c.id.in_(room_ids)).order_by(rooms.c.id)
-        return {row.id: row.last_seq for row in tx.execute(found.with_for_update())}
+    def _lock_heads(tx: Connection, drafts: Sequence[Draft]) -> dict[int, int]:
+        room_ids = {draft.room.id for draft in drafts}
+        if len(room_ids) > 1:
+            return dict(_heads.rows(tx, ids=json.dumps(list(room_ids))))
+        (room_id,) = room_ids
+        row = _head.row(tx, room=room_id)
+        return {} if row is None else {room_id: row[0]}
 
     @staticmethod
     def _already_stored(tx: Connection, drafts: Sequence[Draft]) -> dict[tuple[int, str | None], Entry]:
@@ -160,8 +176,8 @@ class SqlEntries:
     def _insert(self, tx: Connection, new: Sequence[Entry], heads: dict[int, int]) -> None:
         if not new:
             return
-        tx.execute(
-            insert(entries),
+        _insert.run_many(
+            tx,
             [
                 {
                     "room_id": entry.room_id,
@@ -177,7 +193,7 @@ class SqlEntries:
             ],
         )
         touched = {entry.room_id for entry in new}
-        tx.execute(_raise_head, [{"room": room_id, "head": heads[room_id]} for room_id in touched])
+        _raise_head.run_many(tx, [{"room": room_id, "head": heads[room_id]} for room_id in touched])
         for entry in new:
             if entry.kind is Kind.DELETE and entry.target_seq is not None:
                 changes = self._changes(tx, entry.room_id, [entry.target_seq])[entry.target_seq]

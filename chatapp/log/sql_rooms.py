@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from chatapp.domain.messages import Kind, Room, User, conversation_key
 from chatapp.domain.names import RoomName
+from chatapp.log.compiled import Compiled
 from chatapp.log.schema import entries, members, rooms, users
-from chatapp.log.store import Standing
+from chatapp.log.store import Standing, Visit, Visited
 
 _first, _second = users.alias("first"), users.alias("second")
 _rooms = (
@@ -21,13 +36,42 @@ _rooms = (
     .outerjoin(_first, rooms.c.first_user_id == _first.c.id)
     .outerjoin(_second, rooms.c.second_user_id == _second.c.id)
 )
+_find = Compiled(_rooms.where(rooms.c.key == bindparam("key")))
+_find_member = Compiled(
+    select(members.c.role).where(
+        members.c.room_id == bindparam("room"), members.c.user_id == bindparam("user")
+    )
+)
+
+# All visits of a batch at once: the driver lets go of the interpreter in each statement, and when it is
+# busy gets it back 5 ms later.
+_visits = func.json_each(bindparam("visits")).table_valued("key", "value", name="visits")
+_room_id, _user_id = (func.json_extract(_visits.c.value, path) for path in ("$[0]", "$[1]"))
+_is_theirs = and_(members.c.room_id == _room_id, members.c.user_id == _user_id)
+_join = Compiled(
+    insert(members).from_select(
+        ["room_id", "user_id", "role", "read_seq"],
+        select(rooms.c.id, _user_id, literal("member"), rooms.c.last_seq)
+        .select_from(_visits)
+        .join(rooms, rooms.c.id == _room_id)
+        .where(~exists().where(_is_theirs).correlate(_visits)),
+    )
+)
+_look = Compiled(
+    select(rooms.c.last_seq, members.c.read_seq)
+    .select_from(_visits)
+    .join(rooms, rooms.c.id == _room_id)
+    .outerjoin(members, _is_theirs)
+    .order_by(_visits.c.key)
+)
 
 
-def _room(row: Row[tuple[object, ...]]) -> Room:
+def _room(row: Sequence[Any]) -> Room:
+    id, key, name, epoch, _, first_id, second_id, first_name, second_name = row[:9]
     pair = None
-    if row.first_user_id is not None:
-        pair = (User(row.first_user_id, row.first_name), User(row.second_user_id, row.second_name))
-    return Room(row.id, row.key, row.name, row.epoch, pair)
+    if first_id is not None:
+        pair = (User(first_id, first_name), User(second_id, second_name))
+    return Room(id, key, name, epoch, pair)
 
 
 class SqlRooms:
@@ -57,19 +101,24 @@ class SqlRooms:
         return Room(int(made[0]), key, name, epoch, pair)
 
     def find_room(self, tx: Connection, key: str) -> Room | None:
-        row = tx.execute(_rooms.where(rooms.c.key == key)).one_or_none()
+        row = _find.row(tx, key=key)
         return None if row is None else _room(row)
 
     def room_ids(self, tx: Connection) -> Iterable[int]:
         return tx.scalars(select(rooms.c.id)).all()
 
     def is_member(self, tx: Connection, room_id: int, user_id: int) -> bool:
-        return tx.scalar(select(members.c.role).where(_is(room_id, user_id))) is not None
+        return _find_member.row(tx, room=room_id, user=user_id) is not None
 
     def add_member(self, tx: Connection, room_id: int, user_id: int) -> None:
-        if not self.is_member(tx, room_id, user_id):
-            last = tx.scalar(select(rooms.c.last_seq).where(rooms.c.id == room_id))
-            tx.execute(insert(members).values(_membership(room_id, user_id, last or 0)))
+        self.visit(tx, [Visit(room_id, user_id, joins=True)])
+
+    def visit(self, tx: Connection, visits: Sequence[Visit]) -> list[Visited]:
+        joining = {(visit.room_id, visit.user_id) for visit in visits if visit.joins}
+        if joining:
+            _join.run(tx, visits=json.dumps(list(joining)))
+        found = _look.rows(tx, visits=json.dumps(visits))
+        return [Visited(last_seq, read_seq or 0) for last_seq, read_seq in found]
 
     def remove_member(self, tx: Connection, room_id: int, user_id: int) -> None:
         tx.execute(delete(members).where(_is(room_id, user_id)))

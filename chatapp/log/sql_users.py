@@ -11,12 +11,28 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, up
 from chatapp.domain.messages import User
 from chatapp.domain.names import Name, name_key
 from chatapp.errors import NameTaken
+from chatapp.log.compiled import Compiled
 from chatapp.log.schema import users
 from chatapp.log.store import new_user_id
 
 # A list as one parameter, in JSON: SQLite takes 32,766 parameters at most.
 _ids = func.json_each(bindparam("ids")).table_valued("value", name="ids")
 _touch = update(users).where(users.c.id.in_(select(_ids.c.value))).values(seen_at=bindparam("now"))
+_by_id = Compiled(select(users.c.id, users.c.name).where(users.c.id == bindparam("id")))
+_by_key = Compiled(select(users.c.id, users.c.name).where(users.c.name_key == bindparam("key")))
+_known_as = Compiled(
+    select(users.c.id, users.c.name).where(
+        users.c.subject == bindparam("subject"),
+        users.c.name == bindparam("name"),
+        users.c.name_key == bindparam("key"),
+    )
+)
+_alike = Compiled(
+    select(users.c.id, users.c.subject, users.c.seen_at).where(
+        or_(users.c.name_key == bindparam("key"), users.c.skeleton == bindparam("skeleton"))
+    )
+)
+_add = Compiled(insert(users))
 
 
 class SqlUsers:
@@ -30,16 +46,12 @@ class SqlUsers:
         now: int,
         is_held: Callable[[int, int], bool],
     ) -> User:
-        same = or_(
-            users.c.name_key == name.key,
-            users.c.skeleton == name.skeleton,
-        )
-        for holder in tx.execute(select(users).where(same)):
-            if holder.id == user_id:
+        for holder_id, subject, seen_at in _alike.rows(tx, key=name.key, skeleton=name.skeleton):
+            if holder_id == user_id:
                 continue
-            if holder.subject is not None or is_held(holder.id, holder.seen_at):
+            if subject is not None or is_held(holder_id, seen_at):
                 raise NameTaken(f"The name {name.display!r} is taken.")
-            self._let_go(tx, holder.id)
+            self._let_go(tx, holder_id)
         named = {"name": name.display, "name_key": name.key, "skeleton": name.skeleton, "seen_at": now}
         if user_id is not None:
             if tx.execute(update(users).where(users.c.id == user_id).values(named)).rowcount:
@@ -74,17 +86,16 @@ class SqlUsers:
         tx.execute(update(users).where(users.c.id == user_id).values(name_key=None, skeleton=None))
 
     def known_as(self, tx: Connection, subject: str, name: Name) -> User | None:
-        same = (users.c.subject == subject, users.c.name == name.display, users.c.name_key == name.key)
-        row = tx.execute(select(users.c.id, users.c.name).where(*same)).one_or_none()
-        return None if row is None else User(row.id, row.name)
+        row = _known_as.row(tx, subject=subject, name=name.display, key=name.key)
+        return None if row is None else User(*row)
 
     def user(self, tx: Connection, user_id: int) -> User | None:
-        row = tx.execute(select(users.c.id, users.c.name).where(users.c.id == user_id)).one_or_none()
-        return None if row is None else User(row.id, row.name)
+        row = _by_id.row(tx, id=user_id)
+        return None if row is None else User(*row)
 
     def find_user(self, tx: Connection, key: str) -> User | None:
-        row = tx.execute(select(users.c.id, users.c.name).where(users.c.name_key == key)).one_or_none()
-        return None if row is None else User(row.id, row.name)
+        row = _by_key.row(tx, key=key)
+        return None if row is None else User(*row)
 
     def touch(self, tx: Connection, user_ids: Collection[int], now: int) -> None:
         tx.execute(_touch, {"ids": json.dumps(list(user_ids)), "now": now})
@@ -92,5 +103,5 @@ class SqlUsers:
 
 def _insert(tx: Connection, values: dict[str, object]) -> int:
     user_id = new_user_id()
-    tx.execute(insert(users).values(id=user_id, **values))
+    _add.run(tx, **{"id": user_id, "subject": None, **values})
     return user_id

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chatapp.domain.messages import Draft, Entry, Item, Message, Room, User
 from chatapp.domain.names import Name, RoomName
@@ -54,6 +54,21 @@ def new_user_id() -> int:
     """Return a user's id: random, so that a token outlives the database it was made for as nobody's
     token, and not as that of whoever has the number in the next one."""
     return secrets.randbits(USER_ID_BITS)
+
+
+class Visit(NamedTuple):
+    """A user who comes into a room; `joins`: is not known to be a member yet."""
+
+    room_id: int
+    user_id: int
+    joins: bool
+
+
+class Visited(NamedTuple):
+    """What a visit finds: the room's last place, and the visitor's read mark."""
+
+    last_seq: int
+    read_seq: int
 
 
 class Store(Protocol):
@@ -112,6 +127,10 @@ class Store(Protocol):
 
     def add_member(self, tx: Any, room_id: int, user_id: int) -> None:
         """Make the user a member, who has read everything up to now. No-op for one who is."""
+
+    def visit(self, tx: Any, visits: Sequence[Visit]) -> list[Visited]:
+        """Make those members who join, like `add_member`, and return what each of `visits` finds. Writes
+        nothing where nobody joins."""
 
     def remove_member(self, tx: Any, room_id: int, user_id: int) -> None:
         """End a membership. No-op without one."""

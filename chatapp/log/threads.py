@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-import gevent
-from gevent.event import Event
-from gevent.threadpool import ThreadPool
+from gevent.event import AsyncResult, Event
 
 from chatapp.errors import Internal, Refusal
+from chatapp.log.native import Done, NativeThread, NativeThreads, Work
 from chatapp.log.store import Store
-from chatapp.log.writer import Job, closing, log_failures
+from chatapp.log.writer import closing, log_failures
 
 T = TypeVar("T")
 
@@ -23,33 +22,29 @@ class Threads:
     def __init__(self, store: Store, readers: int) -> None:
         self._store = store
         self._readers = readers
-        self._pools: tuple[ThreadPool, ThreadPool] | None = None  # of the readers, of the writer
+        self._writer = NativeThread()
+        self._pool = NativeThreads(readers)
         self._closed = False
         self._reading = 0
         self._idle = Event()
         self._idle.set()
 
-    def write(self, work: Callable[[Sequence[Job]], list[Any]], batch: Sequence[Job]) -> list[Any]:
-        """Run ``work(batch)`` in the writer's thread; only the event loop waits for nobody."""
-        pools = self._started()
-        if pools is None:
-            return work(batch)
-        outcomes: list[Any] = pools[1].apply(work, (batch,))
-        return outcomes
+    def write(self, work: Work, done: Done) -> None:
+        """Run ``work()`` in the writer's thread and, in the event loop, ``done(result, error)``. One at a
+        time: the next when the one before is done."""
+        if self._readers:
+            self._writer.do(work, done)
+        else:
+            done(work(), None)
 
     def read(self, work: Callable[[Any], T]) -> T:
         """Return ``work(tx)``, run in a transaction of its own. Raises the refusal."""
         if self._closed:
             raise closing()
-        pools = self._started()
-        self._reading += 1
-        self._idle.clear()
-        try:
-            result, refusal = self._try(work) if pools is None else pools[0].apply(self._try, (work,))
-        finally:
-            self._reading -= 1
-            if not self._reading:
-                self._idle.set()
+        if not self._readers:
+            result, refusal = self._try(work)
+        else:
+            result, refusal = self._read_in_pool(work)
         if refusal is not None:
             log_failures([refusal])
             raise refusal.with_traceback(None)
@@ -58,21 +53,30 @@ class Threads:
     def close(self, timeout_seconds: float) -> None:
         """Refuse what comes from now on, and end the threads once they have done what came before."""
         self._closed = True
-        pools, self._pools = self._pools, None
-        # A pool that is killed forgets who waits for a thread of it.
+        self._writer.close(timeout_seconds)
         self._idle.wait(timeout_seconds)
-        with gevent.Timeout(timeout_seconds, False):
-            for pool in pools or ():
-                pool.kill()
+        self._pool.close(timeout_seconds)
 
-    def _started(self) -> tuple[ThreadPool, ThreadPool] | None:
-        if self._pools is None and self._readers:
-            self._pools = ThreadPool(self._readers), ThreadPool(1)
-        return self._pools
+    def _read_in_pool(self, work: Callable[[Any], T]) -> tuple[T | None, Refusal | None]:
+        found = AsyncResult()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            self._reading -= 1
+            if not self._reading:
+                self._idle.set()
+            if error is None:
+                found.set(result)
+            else:
+                found.set_exception(error)
+
+        self._pool.do(lambda: self._try(work), done)
+        self._reading += 1
+        self._idle.clear()
+        outcome: tuple[T | None, Refusal | None] = found.get()
+        return outcome
 
     def _try(self, work: Callable[[Any], T]) -> tuple[T | None, Refusal | None]:
-        """Return the result or the refusal: gevent prints the traceback of what a thread raises. Nothing
-        is logged there, see `chatapp.log.database.Database`."""
+        """Return the result or the refusal. Nothing is logged here: see `chatapp.log.database.Database`."""
         try:
             return self._read(work), None
         except Refusal as refusal:

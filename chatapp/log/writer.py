@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gevent
+from gevent import get_hub
 from gevent.event import AsyncResult, Event
 
 from chatapp.domain.messages import Draft
 from chatapp.errors import Internal, Refusal, StorageBusy, StorageUnavailable
-from chatapp.log.store import Store
+from chatapp.log.native import Done, Work
+from chatapp.log.store import Store, Visit, Visited
 
 logger = logging.getLogger("chatapp.log")
 
@@ -25,30 +29,36 @@ MAX_BATCH = 500
 
 @dataclass(slots=True)
 class Job:
-    """One thing to do in the log's order: a draft to append, or any other work.
+    """One thing to do in the log's order: a draft to append, a visit, or any other work.
 
-    `then` gets the outcome in the order of the commits, before the sender goes on; it must not block.
+    Drafts and visits of a batch are done together. The work of a visit is given what it found, too, and
+    only reads.
+
+    `then` gets the outcome or the refusal, once, in the event loop, in the order of the commits. It must
+    not block.
     """
 
     draft: Draft | None = None
-    work: Callable[[Any], Any] | None = None
+    visit: Visit | None = None
+    work: Callable[..., Any] | None = None
     writes: bool = True
     then: Callable[[Any], None] | None = None
-    outcome: AsyncResult = field(default_factory=AsyncResult)
 
 
 class GroupCommit:
-    """One greenlet that takes whatever waits and has it written in one transaction.
+    """Takes whatever waits and has it written in one transaction.
 
     There is no timer: while one batch is written the next one gathers, so batches grow with the load
-    and a lone message waits for nobody. `run` calls a function where it may block (a native thread).
+    and a lone message waits for nobody. ``run(work, done)`` calls `work` where it may block (a native
+    thread) and then ``done(result, error)`` in the event loop. There is no greenlet either: a batch
+    begins and ends in callbacks of the loop, for switching to one and waking it costs more than they do.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        run: Callable[[Callable[[Sequence[Job]], list[Any]], Sequence[Job]], list[Any]],
+        run: Callable[[Work, Done], None],
         max_waiting: int,
         clock: Callable[[], float] = time.time,
         observe: Callable[[int, float], None] = lambda size, seconds: None,
@@ -60,10 +70,11 @@ class GroupCommit:
         self._observe = observe
         self._waiting: collections.deque[Job] = collections.deque()
         self._under_way: list[Job] = []
-        self._wake = Event()
-        self._idle = Event()
-        self._idle.set()
-        self._greenlet: gevent.Greenlet | None = None
+        self._began_seconds = 0.0
+        self._is_busy = False  # a batch is under way, or the loop has been asked to begin one
+        self._handed_on = 0  # jobs
+        #: Who waits until so many jobs are handed on, in the order of these numbers.
+        self._waiters: collections.deque[tuple[int, Event]] = collections.deque()
         self._closed = False
 
     @property
@@ -71,56 +82,89 @@ class GroupCommit:
         """How many jobs wait for their commit."""
         return len(self._waiting)
 
-    def submit(self, job: Job) -> Any:
-        """Wait until `job` is committed and handed on; return its outcome or raise its refusal."""
+    def submit(self, job: Job) -> None:
+        """Have `job` done after all that was submitted before. Raises the refusal if that cannot be."""
         if self._closed:
             raise closing()
         if len(self._waiting) >= self._max_waiting:
             raise StorageBusy(retry_after=1)
-        if not self._greenlet:
-            self._greenlet = gevent.spawn(self._write_for_ever)
         self._waiting.append(job)
-        self._idle.clear()
-        self._wake.set()
-        outcome = job.outcome.get()
+        if not self._is_busy:
+            self._is_busy = True
+            get_hub().loop.run_callback(self._begin)
+
+    def carry_out(self, job: Job) -> Any:
+        """Submit `job` and wait until it is handed on; return its outcome or raise its refusal."""
+        result, then = AsyncResult(), job.then
+
+        def finish(outcome: Any) -> None:
+            try:
+                if then is not None:
+                    then(outcome)
+            finally:
+                result.set(outcome)
+
+        job.then = finish
+        self.submit(job)
+        outcome = result.get()
         if isinstance(outcome, Refusal):
             # One refusal may be that of a whole batch: each sender starts its traceback anew.
             raise outcome.with_traceback(None)
         return outcome
 
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until all that was submitted before is handed on. Return whether it is."""
+        ahead = len(self._under_way) + len(self._waiting)
+        if not ahead:
+            return True
+        handed_on = Event()
+        self._waiters.append((self._handed_on + ahead, handed_on))
+        return bool(handed_on.wait(timeout_seconds))
+
     def close(self, timeout_seconds: float) -> None:
         """Take nothing more, and wait for what is under way; refuse what is not written in time."""
         self._closed = True
-        if not self._idle.wait(timeout_seconds):
-            logger.error("%d entries were not written in time", len(self._under_way) + len(self._waiting))
-        if self._greenlet is not None:
-            self._greenlet.kill()
-        for job in (*self._under_way, *self._waiting):
-            if not job.outcome.ready():
-                job.outcome.set(closing())
+        if not self.wait(timeout_seconds):
+            late = [*self._under_way, *self._waiting]
+            logger.error("%d entries were not written in time", len(late))
+            self._waiting.clear()
+            self._hand_on(late, [closing() for _ in late])
 
-    def _write_for_ever(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                size = min(len(self._waiting), MAX_BATCH)
-                self._under_way = [self._waiting.popleft() for _ in range(size)]
-                began = time.perf_counter()
-                outcomes = self._outcomes(self._under_way)
-                self._observe(size, time.perf_counter() - began)
-                log_failures(outcomes)
-                for job, outcome in zip(self._under_way, outcomes, strict=True):
-                    _hand_on(job, outcome)
-            self._under_way = []
-            self._idle.set()
-
-    def _outcomes(self, batch: Sequence[Job]) -> list[Any]:
+    def _begin(self) -> None:
+        size = min(len(self._waiting), MAX_BATCH)
+        batch = self._under_way = [self._waiting.popleft() for _ in range(size)]
+        self._began_seconds = time.perf_counter()
         try:
-            return self._run(self._attempt, batch)
-        except Exception:
-            logger.exception("nothing can be written")
-            return [StorageUnavailable(retry_after=1) for _ in batch]
+            self._run(partial(self._attempt, batch), partial(self._finish, batch))
+        except Exception as error:  # noqa: BLE001 - the senders are told, and the log file
+            self._finish(batch, None, error)
+
+    def _finish(self, batch: list[Job], outcomes: list[Any] | None, error: BaseException | None) -> None:
+        if batch is not self._under_way:
+            return  # `close` has refused it
+        if outcomes is None:
+            _log_soon(lambda: logger.error("nothing can be written", exc_info=error))
+            outcomes = [StorageUnavailable(retry_after=1) for _ in batch]
+        elif any(isinstance(outcome, Refusal) for outcome in outcomes):
+            _log_soon(partial(log_failures, outcomes))
+        self._observe(len(batch), time.perf_counter() - self._began_seconds)
+        self._hand_on(batch, outcomes)
+        if self._waiting:
+            get_hub().loop.run_callback(self._begin)
+        else:
+            self._is_busy = False
+
+    def _hand_on(self, batch: list[Job], outcomes: list[Any]) -> None:
+        for job, outcome in zip(batch, outcomes, strict=True):
+            if job.then is not None:
+                try:
+                    job.then(outcome)
+                except Exception as error:  # noqa: BLE001 - logged, with its traceback
+                    _log_soon(partial(_log_unhanded, error))
+        self._under_way = []
+        self._handed_on += len(batch)
+        while self._waiters and self._waiters[0][0] <= self._handed_on:
+            self._waiters.popleft()[1].set()
 
     def _attempt(self, batch: Sequence[Job]) -> list[Any]:
         """Run `batch` in one transaction; one outcome each, a `Refusal` for what was not done.
@@ -152,23 +196,29 @@ class GroupCommit:
             raise Internal() from error
 
     def _work_through(self, tx: Any, batch: Sequence[Job]) -> list[Any]:
-        now = int(self._clock() * 1000)
         outcomes: list[Any] = []
-        drafts: list[Draft] = []
-        for job in batch:
-            if job.draft is not None:
-                drafts.append(job.draft)
-                continue
-            if drafts:
-                outcomes += self._store.append(tx, drafts, now)
-                drafts = []
-            outcomes.append(self._work(tx, job))
-        if drafts:
-            outcomes += self._store.append(tx, drafts, now)
+        for kind, group in itertools.groupby(batch, _kind):
+            jobs = list(group)
+            if kind is Draft:
+                now = int(self._clock() * 1000)
+                outcomes += self._store.append(tx, [job.draft for job in jobs], now)  # type: ignore[misc]
+            elif kind is Visit:
+                found = self._store.visit(tx, [job.visit for job in jobs])  # type: ignore[misc]
+                outcomes += [
+                    self._look_on(tx, job, visited) for job, visited in zip(jobs, found, strict=True)
+                ]
+            else:
+                outcomes += [self._work(tx, job, is_alone=len(batch) == 1) for job in jobs]
         return outcomes
 
-    def _work(self, tx: Any, job: Job) -> Any:
+    @staticmethod
+    def _look_on(tx: Any, job: Job, visited: Visited) -> Any:
+        return visited if job.work is None else job.work(tx, visited)
+
+    def _work(self, tx: Any, job: Job, *, is_alone: bool) -> Any:
         assert job.work is not None
+        if is_alone:  # its refusal undoes the transaction
+            return job.work(tx)
         try:
             if not job.writes:
                 return job.work(tx)
@@ -178,6 +228,12 @@ class GroupCommit:
             raise
         except Refusal as refusal:
             return refusal
+
+
+def _kind(job: Job) -> type[Draft] | type[Visit] | None:
+    if job.draft is not None:
+        return Draft
+    return None if job.visit is None else Visit
 
 
 def closing() -> StorageUnavailable:
@@ -196,10 +252,11 @@ def log_failures(outcomes: Iterable[Any]) -> None:
             logger.error("the database failed: %s", getattr(cause, "orig", cause))
 
 
-def _hand_on(job: Job, outcome: Any) -> None:
-    if job.then is not None and not isinstance(outcome, Refusal):
-        try:
-            job.then(outcome)
-        except Exception:
-            logger.exception("a committed entry could not be handed on")
-    job.outcome.set(outcome)
+def _log_unhanded(error: Exception) -> None:
+    logger.error("a committed entry could not be handed on", exc_info=error)
+
+
+def _log_soon(log: Callable[[], None]) -> None:
+    """Log in a greenlet: the locks of a logging handler may have to be waited for, which the event loop
+    cannot."""
+    gevent.spawn(log)

@@ -215,6 +215,12 @@ class History(Section):
         le=100000,
         description="Messages that a returning client gets with its join at most",
     )
+    page_bytes: int = Field(
+        default=262144,
+        ge=1024,
+        le=10**8,
+        description="Bytes of text in an answer, or with a join, at most; one message always fits",
+    )
 
     @field_validator("page_limit")
     @classmethod
@@ -274,6 +280,58 @@ class Limits(Section):
         ge=0,
         le=3600,
         description="Seconds in which a lost connection may come back before its user has left",
+    )
+    connections: int = Field(
+        default=10000, ge=1, le=1_000_000, description="Connections at a time; more are answered 503"
+    )
+    connections_per_user: int = Field(
+        default=50, ge=1, le=1_000_000, description="Connections of one user at a time"
+    )
+    connections_per_address: int = Field(
+        default=1000,
+        ge=1,
+        le=1_000_000,
+        description="Connections from one address at a time, if it is public or a trusted proxy names it",
+    )
+    connect_seconds: float = Field(
+        default=10, gt=0, le=3600, description="How long a client may take to connect to Socket.IO"
+    )
+    join_seconds: float = Field(
+        default=300,
+        ge=0,
+        le=86400,
+        description="How long it may be connected before it is known who it is; 0: for ever",
+    )
+    frame_bytes: int = Field(
+        default=65536,
+        ge=1024,
+        le=2**30,
+        description="Bytes in one message of the transport, and in one polling request",
+    )
+    fragments_per_message: int = Field(
+        default=128, ge=1, le=1_000_000, description="WebSocket fragments in one message"
+    )
+    packets_per_request: int = Field(
+        default=1000, ge=1, le=1_000_000, description="Packets in one polling request"
+    )
+    attachments_per_message: int = Field(
+        default=10, ge=0, le=1000, description="Binary attachments to one event"
+    )
+    attachment_seconds: float = Field(
+        default=10, gt=0, le=3600, description="How long an event's attachments may take to be complete"
+    )
+    json_depth: int = Field(default=32, ge=4, le=1000, description="How deep JSON may be nested")
+    outbox_bytes: int = Field(
+        default=1_048_576,
+        ge=65536,
+        le=2**30,
+        description="Bytes that may wait for a client that does not read; more end its connection",
+    )
+    pending_acks: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="Acknowledgements that events of the host wait for from one client, the latest",
     )
     waiting_writes: int = Field(
         default=10000,

@@ -15,7 +15,7 @@ from chatapp.errors import Forbidden, InvalidPayload, LimitReached, NameTaken, N
 from chatapp.log.database import Database
 from chatapp.log.memory import MemoryStore
 from chatapp.log.sql import SqlStore
-from chatapp.log.store import Appended, Store
+from chatapp.log.store import Appended, Store, Visit
 
 NOW = 1_700_000_000_000
 
@@ -211,6 +211,25 @@ def test_who_joins_leaves_and_joins_again_starts_with_everything_read(store: Sto
         say(store, tx, room, ann, "1", "2")
         store.add_member(tx, room.id, ann.id)
         assert store.read_seq(tx, room.id, ann.id) == 2
+
+
+def test_visits_are_answered_in_their_order_and_make_members_of_those_who_join(store: Store) -> None:
+    with store.transaction(write=True) as tx:
+        ann, bob, lobby = guest(store, tx, "ann"), guest(store, tx, "bob"), a_room(store, tx)
+        den = a_room(store, tx, "den")
+        say(store, tx, lobby, ann, "1", "2")
+        store.add_member(tx, den.id, ann.id)
+        say(store, tx, den, bob, "1")
+        visits = [
+            Visit(den.id, ann.id, joins=False),
+            Visit(lobby.id, bob.id, joins=True),
+            Visit(lobby.id, ann.id, joins=False),
+            Visit(lobby.id, bob.id, joins=True),
+            Visit(den.id, ann.id, joins=True),
+        ]
+        assert store.visit(tx, visits) == [(1, 0), (2, 2), (2, 0), (2, 2), (1, 0)]
+        assert store.is_member(tx, lobby.id, bob.id)
+        assert not store.is_member(tx, lobby.id, ann.id)
 
 
 def test_any_number_of_users_is_noted_as_here_also_such_as_are_gone(store: Store) -> None:

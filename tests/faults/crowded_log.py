@@ -43,7 +43,7 @@ def main(directory: str, seconds: float) -> None:
         turn, last_seq = 0, 0
         while not turn or time.monotonic() < end:
             draft = Draft(room, user, Kind.MESSAGE, f"{number} {turn}", client_id=f"{number} {turn}")
-            appended = log.append(draft, handed_on.append)
+            appended = log.append_and_wait(draft, handed_on.append)
             assert appended.entry.seq > last_seq
             turn, last_seq = turn + 1, appended.entry.seq
             logger.info("sent")

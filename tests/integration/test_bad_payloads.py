@@ -8,6 +8,7 @@ import pytest
 import websocket
 
 from party import Guest, Party, check_refusal, settle
+from raw_websocket import RawWebSocket
 from servers import PATIENCE_SECONDS
 
 #: A payload that each event takes; ROOM stands for the room.
@@ -89,7 +90,7 @@ TOO_LONG = [
 ]
 
 
-#: What python-socketio cannot make anything of.
+#: What no server can make anything of.
 WILD_PACKETS = ["4", "42", "42[", "42[]", "42{}", "42[{}]", "42[null]", '42"text"']
 WILD_PACKETS += ["43[]", '44"no"', "451-[]", "49", "7"]
 
@@ -171,12 +172,21 @@ def test_all_that_is_wrong_is_said_at_once(party: Party) -> None:
 # Beside the payload
 
 
-@pytest.mark.parametrize(
-    "event", ["no such event", "connect", "disconnect", "message", "presence", "", "\ud800"]
-)
+@pytest.mark.parametrize("event", ["no such event", "message", "presence", "", "\ud800"])
 def test_no_event_name_ends_the_process_or_the_connection(party: Party, event: str) -> None:
     ann, bob = party.guests("ann", "bob")
     ann.emit(event, {"room": party.room})
+    ann.say("still here")
+    bob.wait_for_texts(["still here"])
+
+
+@pytest.mark.parametrize("event", ["connect", "disconnect", "newListener"])
+def test_a_name_that_only_a_server_may_say_ends_its_own_connection(party: Party, event: str) -> None:
+    ann, bob = party.guests("ann", "bob")
+    with RawWebSocket(party.url) as client:
+        client.open_session()
+        client.say(f'42["{event}",{{"roomname":"{party.room}"}}]')
+        assert client.closing()[0] == 1008
     ann.say("still here")
     bob.wait_for_texts(["still here"])
 

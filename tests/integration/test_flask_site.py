@@ -115,11 +115,11 @@ def test_a_connection_says_nothing_more_after_its_refusal(site: ServerProcess) -
         session = {**nobody, "url": f"{nobody['url']}&sid={sid}"}
         assert http.post(**session, data="40").ok
         assert '"code":"unauthorized"' in http.get(**session).text
-        assert http.post(**session, data='420["join room",{"roomname":"lobby","username":"ann"}]').ok
         assert http.post(**session, data="40").ok
-        told = http.get(**session).text
-        assert '"code":"unauthorized"' in told
-        assert "lobby" not in told and not told.startswith("430")
+        assert '"code":"unauthorized"' in http.get(**session).text
+        join = http.post(**session, data='420["join room",{"roomname":"lobby","username":"ann"}]')
+        assert join.status_code == 400 and "lobby" not in join.text
+        assert http.get(**session).status_code == 400  # the session has ended
 
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])

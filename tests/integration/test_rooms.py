@@ -178,5 +178,5 @@ def test_a_catch_up_that_is_cut_says_so_and_goes_on_in_the_history(strict_party:
     answer = again(strict_party, ann, seq=0)
     assert [message["message"] for message in answer["messages"]] == ["1", "2", "3", "4", "5"]
     assert answer["more"] is True and "gap" not in answer
-    rest = ann.history(after=5)
+    rest = ann.history(after=answer["after"])
     assert [message["message"] for message in rest["messages"]] == ["6", "7"]

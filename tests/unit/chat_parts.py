@@ -88,6 +88,7 @@ class Parts:
         """Send an event and return its acknowledgement."""
         answers: list[Any] = []
         self.handlers.dispatch(sid, event, (payload,), answers.append)
+        self.context.log.wait()
         (answer,) = answers
         return answer
 
@@ -116,6 +117,7 @@ def put_together(
         max_waiting=settings.limits.waiting_writes,
         page_limit=settings.history.page_limit,
         catch_up=settings.history.catch_up,
+        page_bytes=settings.history.page_bytes,
         clock=clock,
     )
     context = Context(

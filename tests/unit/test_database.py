@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from chatapp.domain.messages import Draft, Kind
 from chatapp.domain.names import parse_guest_name, parse_room_name, site_name
 from chatapp.errors import NotFound, StorageBusy, StorageUnavailable
+from chatapp.log.compiled import driver
 from chatapp.log.database import Database
 from chatapp.log.sql import SqlStore
 from servers import PATIENCE_SECONDS, ROOT
@@ -282,6 +283,7 @@ import sys
 from pathlib import Path
 from chatapp.domain.messages import Draft, Kind
 from chatapp.domain.names import parse_room_name, site_name
+from chatapp.log.compiled import driver
 from chatapp.log.database import Database
 from chatapp.log.sql import SqlStore
 
@@ -340,25 +342,27 @@ def test_threads_that_start_at_once_share_a_database(tmp_path: Path) -> None:
 #: What is read from one end to the other on purpose: the lists that are parameters, and the rooms when
 #: the retention goes through them.
 SCANS = {
-    *(f"SCAN {name} VIRTUAL TABLE INDEX 1:" for name in ("keys", "seqs", "ids")),
+    *(f"SCAN {name} VIRTUAL TABLE INDEX 1:" for name in ("keys", "seqs", "ids", "visits")),
     "SCAN rooms USING COVERING INDEX sqlite_autoindex_rooms_1",
 }
 
 
 @contextmanager
-def recorded() -> Iterator[dict[str, None]]:
+def recorded(store: SqlStore) -> Iterator[dict[str, None]]:
     """Collect the statements that are executed."""
     statements: dict[str, None] = {}
 
-    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+    def note(statement: str) -> None:
         if statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT")):
             statements[statement] = None
 
-    event.listen(Engine, "before_cursor_execute", note)
+    with store.transaction(write=True) as tx:  # the only connection, which the others get, too
+        connection = driver(tx)
+    connection.set_trace_callback(note)
     try:
         yield statements
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
+        connection.set_trace_callback(None)
 
 
 def use_every_verb(store: SqlStore) -> None:
@@ -373,15 +377,17 @@ def use_every_verb(store: SqlStore) -> None:
         store.known_as(tx, "site:1", site_name("Kim", 32))
         store.user(tx, ann.id)
         store.find_user(tx, "bob")
+        store.find_user(tx, "nobody")
         store.touch(tx, [ann.id, bob.id], 1)
         room = store.open_room(tx, parse_room_name("lobby", 64), "e1")
-        store.open_conversation(tx, ann, bob, "e2")
+        conversation = store.open_conversation(tx, ann, bob, "e2")
         store.add_member(tx, room.id, ann.id)
         store.mark_read(tx, room.id, ann.id, 1)
         store.standings(tx, ann.id)
         store.append(tx, [Draft(room, ann, Kind.MESSAGE, "x", client_id=str(n)) for n in range(9)], 1)
         changes = [Draft(room, ann, Kind.EDIT, "y", 1), Draft(room, ann, Kind.DELETE, "", 2)]
         store.append(tx, changes, 1)
+        store.append(tx, [Draft(each, ann, Kind.MESSAGE, "x") for each in (room, conversation)], 1)
         for before in (None, 5):
             store.replay(tx, room.id, 0, before, 5)
             store.page_back(tx, room.id, before, 5)
@@ -392,10 +398,7 @@ def use_every_verb(store: SqlStore) -> None:
 
 def test_no_statement_reads_a_whole_table_nor_a_whole_room(tmp_path: Path) -> None:
     store = SqlStore(open_database(tmp_path), reactions_per_message=3)
-    with store.transaction(write=True), recorded() as statements:
-        pass  # the database is made here
-    assert not statements
-    with recorded() as statements:
+    with recorded(store) as statements:
         use_every_verb(store)
     assert len(statements) > 30
     store.close()

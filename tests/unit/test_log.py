@@ -66,7 +66,7 @@ def guest(log: Log, name: str = "ann") -> User:
 
 def say(log: Log, room: Room, user: User, *texts: str) -> None:
     for text in texts:
-        log.append(Draft(room, user, Kind.MESSAGE, text))
+        log.append_and_wait(Draft(room, user, Kind.MESSAGE, text))
 
 
 def numbers(start: int, end: int) -> list[str]:
@@ -95,7 +95,7 @@ def test_who_comes_back_gets_what_followed_changes_included(log: Log) -> None:
     ann, bob = guest(log), guest(log, "bob")
     room = log.enter(LOBBY, ann, None).room
     say(log, room, bob, *numbers(1, 5))
-    log.append(Draft(room, bob, Kind.EDIT, "two", target_seq=2))
+    log.append_and_wait(Draft(room, bob, Kind.EDIT, "two", target_seq=2))
     missed = log.enter(LOBBY, ann, Since(room.epoch, 3)).missed
     assert missed is not None and not missed.gap and not missed.more
     assert [place(item) for item in missed.items] == [4, 5, 6]
@@ -153,7 +153,7 @@ def test_what_follows_a_join_is_handed_on_after_it_and_what_is_in_it_before(tmp_
     heard: list[Any] = []
 
     def speak(number: int) -> None:
-        log.append(Draft(room, ann, Kind.MESSAGE, str(number)), lambda a: heard.append(a.entry.seq))
+        log.append_and_wait(Draft(room, ann, Kind.MESSAGE, str(number)), lambda a: heard.append(a.entry.seq))
 
     def join() -> None:
         log.enter(LOBBY, ann, Since(room.epoch, 0), heard.append)
@@ -239,6 +239,45 @@ def test_history_pages_back_and_forth_within_its_limits(log: Log) -> None:
     assert (texts(page.items), page.more) == (numbers(5, 9), False)
     page = log.history(room.id, None, 25, 5)
     assert (page.items, page.more, page.gap) == ([], False, False)
+
+
+def test_a_page_of_long_texts_ends_early_and_says_where_it_goes_on(tmp_path: Path) -> None:
+    log = make_log(sql_store(tmp_path), page_bytes=1000)
+    ann = guest(log)
+    room = log.enter(LOBBY, ann, None).room
+    say(log, room, ann, *(letter * 400 for letter in "abcde"), "é" * 400, "f" * 4000)
+    read, after = [], 0
+    while True:
+        page = log.history(room.id, None, after, 10)
+        read.append("".join(text[0] for text in texts(page.items)))
+        after = page.reached
+        if not page.more:
+            break
+    assert read == ["ab", "cd", "e", "é", "f"]
+    page = log.history(room.id, None, None, 10)
+    assert [text[0] for text in texts(page.items)] == ["f"] and page.more
+    page = log.history(room.id, 7, None, 10)
+    assert [text[0] for text in texts(page.items)] == ["é"] and page.more
+    page = log.history(room.id, 3, None, 10)
+    assert [text[0] for text in texts(page.items)] == ["a", "b"] and not page.more
+    missed = log.enter(LOBBY, ann, Since(room.epoch, 2)).missed
+    assert missed is not None and missed.more and missed.reached == 4 and not missed.gap
+    assert [text[0] for text in texts(missed.items)] == ["c", "d"]
+    missed = log.enter(LOBBY, ann, Since("another", 2)).missed
+    assert missed is not None and missed.gap and [text[0] for text in texts(missed.items)] == ["f"]
+    log.close()
+
+
+def test_the_changes_of_a_long_message_count_with_what_they_show(tmp_path: Path) -> None:
+    log = make_log(sql_store(tmp_path), page_bytes=1000)
+    ann = guest(log)
+    room = log.enter(LOBBY, ann, None).room
+    say(log, room, ann, "a" * 400)
+    for emoji in "👍🎉🚀":
+        log.append_and_wait(Draft(room, ann, Kind.REACT, emoji, target_seq=1))
+    page = log.history(room.id, None, 0, 10)
+    assert [place(item) for item in page.items] == [1, 2] and page.more and page.reached == 2
+    log.close()
 
 
 def test_a_user_of_the_site_is_written_only_when_something_is_new(tmp_path: Path) -> None:
@@ -338,7 +377,7 @@ def test_reads_and_the_event_loop_go_on_while_a_write_takes_its_time(tmp_path: P
     log = make_log(store)
     ann = guest(log)
     room = log.enter(LOBBY, ann, None).room
-    writing = gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, "x"))
+    writing = gevent.spawn(log.append_and_wait, Draft(room, ann, Kind.MESSAGE, "x"))
     store.wait_for_call()
     assert log.history(room.id, None, 0, 10).items == []
     assert not writing.ready()
@@ -435,7 +474,9 @@ def test_close_writes_what_waits_and_leaves_no_thread_and_no_file_behind(tmp_pat
     log = make_log(sql_store(tmp_path))
     ann = guest(log)
     room = log.enter(LOBBY, ann, None).room
-    senders = [gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, str(number))) for number in range(50)]
+    senders = [
+        gevent.spawn(log.append_and_wait, Draft(room, ann, Kind.MESSAGE, str(number))) for number in range(50)
+    ]
     gevent.sleep(0)
     log.close()
     gevent.joinall(senders, timeout=PATIENCE_SECONDS, raise_error=True)
@@ -475,9 +516,9 @@ def test_waiting_says_how_many_writes_wait(tmp_path: Path) -> None:
     log = make_log(store)
     ann = guest(log)
     room = log.open_room(LOBBY)
-    senders = [gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, "1"))]
+    senders = [gevent.spawn(log.append_and_wait, Draft(room, ann, Kind.MESSAGE, "1"))]
     store.wait_for_call()
-    senders += [gevent.spawn(log.append, Draft(room, ann, Kind.MESSAGE, "2")) for _ in range(3)]
+    senders += [gevent.spawn(log.append_and_wait, Draft(room, ann, Kind.MESSAGE, "2")) for _ in range(3)]
     gevent.sleep(0)
     assert log.waiting == 3
     store.let()
@@ -496,15 +537,18 @@ def test_the_storage_that_the_settings_describe_is_opened(
     monkeypatch.setenv("CHATAPP_APP_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("CHATAPP_STORAGE_SYNCHRONOUS", synchronous)
     monkeypatch.setenv("CHATAPP_HISTORY_PAGE_LIMIT", "60")
+    monkeypatch.setenv("CHATAPP_HISTORY_PAGE_BYTES", "1024")
     observed: list[int] = []
     log = open_log(load_settings(), lambda size, seconds: observed.append(size))
     ann = guest(log)
     room = log.open_room(LOBBY)
     say(log, room, ann, *numbers(1, 70))
     assert len(log.history(room.id, None, None, 1000).items) == 60
+    say(log, room, ann, "x" * 1000, "y" * 1000)
+    assert len(log.history(room.id, None, None, 1000).items) == 1
     assert log._read(lambda tx: tx.exec_driver_sql("PRAGMA synchronous").scalar()) == value
     log.close()
-    assert sum(observed) == 72
+    assert sum(observed) == 74
     assert [path.name for path in tmp_path.iterdir()] == ["chatapp.db"]
 
 

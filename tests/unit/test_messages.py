@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from chatapp.domain.messages import (
@@ -193,19 +191,19 @@ def test_a_draft_sent_again_is_a_repeat_whatever_its_text(kind: Kind) -> None:
 def test_a_client_id_is_not_used_for_two_things(other: dict[str, object]) -> None:
     entry = Entry(LOBBY.id, 2, Kind.EDIT, ANN, "x", 1000, 1, client_id="c")
     with pytest.raises(InvalidPayload, match=r"^client_id: "):
-        check_repeat(replace(draft(Kind.EDIT, "x", client_id="c"), **other), entry)  # type: ignore[arg-type]
+        check_repeat(draft(Kind.EDIT, "x", client_id="c")._replace(**other), entry)  # type: ignore[arg-type]
 
 
 # A stretch of a log
 
 
 def test_a_stretch_of_a_log_holds_messages_and_changes_in_its_order() -> None:
-    edit, second = change(Kind.EDIT, "better"), replace(ENTRY, seq=3, text="second")
+    edit, second = change(Kind.EDIT, "better"), ENTRY._replace(seq=3, text="second")
     messages = {1: fold(ENTRY, [edit]), 3: fold(second, [])}
     assert items([ENTRY, edit, second], messages) == [messages[1], Change(edit, messages[1]), messages[3]]
 
 
 def test_a_change_of_what_the_log_no_longer_holds_is_left_out() -> None:
-    second = replace(ENTRY, seq=3, text="second")
+    second = ENTRY._replace(seq=3, text="second")
     message = fold(second, [])
     assert items([change(Kind.EDIT, "better"), second], {3: message}) == [message]

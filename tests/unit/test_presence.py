@@ -228,7 +228,7 @@ def test_no_page_misses_one_of_two_names_that_differ_in_nothing_but_case_folding
 
 def test_the_members_of_an_empty_room_are_none(presence: Presence) -> None:
     assert presence.members(LOBBY.id, None, 10) == ([], False)
-    assert presence.some_members(LOBBY.id, 10) == []
+    assert presence.some_members(LOBBY.id, 10) == ()
     assert presence.online(LOBBY.id) == 0
 
 
@@ -236,3 +236,36 @@ def test_some_members_are_as_many_as_asked_for_and_in_order(presence: Presence) 
     crowd(presence, "dan", "Cid", "bob", "Ann")
     assert [user.name for user in presence.some_members(LOBBY.id, 10)] == ["Ann", "bob", "Cid", "dan"]
     assert len(presence.some_members(LOBBY.id, 3)) == 3
+
+
+def test_some_members_are_the_same_tuple_until_something_about_them_changes(presence: Presence) -> None:
+    crowd(presence, "dan", "Cid", "bob")
+    some = presence.some_members(LOBBY.id, 2)
+    late = connect(presence, "late", User(99, "Ann"), LOBBY)
+    assert presence.some_members(LOBBY.id, 2) is some
+    assert [user.name for user in presence.some_members(LOBBY.id, 4)] == ["Ann", "bob", "Cid", "dan"]
+    some = presence.some_members(LOBBY.id, 4)
+    presence.join(late, LOBBY)
+    assert presence.some_members(LOBBY.id, 4) is some
+    presence.leave(late, LOBBY)
+    assert [user.name for user in presence.some_members(LOBBY.id, 4)] == ["bob", "Cid", "dan"]
+
+
+def test_some_members_have_the_names_they_have_now(presence: Presence) -> None:
+    connect(presence, "a", ANN, LOBBY)
+    assert presence.some_members(LOBBY.id, 2) == (ANN,)
+    connect(presence, "b", User(ANN.id, "anna"), LOBBY)
+    assert presence.some_members(LOBBY.id, 2) == (User(ANN.id, "anna"),)
+
+
+def test_who_is_waited_for_in_several_rooms_is_online_until_the_last_grace_is_over(
+    presence: Presence,
+) -> None:
+    connect(presence, "a", ANN, LOBBY)
+    connect(presence, "b", ANN, DEN)
+    presence.disconnect("a", NOW)
+    presence.disconnect("b", NOW + 1)
+    assert len(list(presence.expire(NOW + GRACE_SECONDS))) == 1
+    assert presence.is_online(ANN.id)
+    assert len(list(presence.expire(NOW + GRACE_SECONDS + 1))) == 1
+    assert not presence.is_online(ANN.id)

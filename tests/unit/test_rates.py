@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from chatapp.errors import RateLimited
-from chatapp.rates import Rates
+from chatapp.rates import FEW, Rates
 from chatapp.settings import Limits
 
 
@@ -98,3 +98,26 @@ def test_nothing_is_started_before_the_first_request() -> None:
     rates = Rates(Limits())
     assert threading.enumerate() == threads
     assert check(rates, 1) is None
+
+
+def test_a_request_that_one_rate_refuses_takes_no_room_in_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_700_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    rates = Rates(Limits(messages="3/minute;1/second"))
+    assert check(rates, 1) is None
+    for _ in range(5):
+        assert check(rates, 1) is not None
+    now += 1.1
+    assert check(rates, 1) is None
+
+
+def test_who_did_nothing_for_a_while_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_700_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    rates = Rates(Limits(joins="1/minute"))
+    for number in range(10 * FEW):
+        now += 60 / FEW
+        rates.check("joins", number)
+    (rate,) = rates._rates["joins"]
+    assert len(rate.hits) <= 2 * FEW + 2
+    assert check(rates, 1, "joins", 10 * FEW - 1) is not None  # type: ignore[arg-type]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from chatapp.domain.messages import Change, Entry, Kind, Room, User, fold
@@ -60,7 +58,7 @@ def test_a_message_has_these_fields_and_no_others(composer: Composer) -> None:
 
 
 def test_a_message_with_all_there_can_be(composer: Composer) -> None:
-    entry = replace(ENTRY, client_id="c1")
+    entry = ENTRY._replace(client_id="c1")
     reactions = [
         Entry(LOBBY.id, seq, Kind.REACT, user, "👍", NOON_MS, target_seq=4)
         for seq, user in ((5, BOB), (7, ANN))
@@ -80,7 +78,7 @@ def test_a_deleted_message_keeps_its_place_and_loses_its_text(composer: Composer
 
 
 def test_both_see_a_private_message_in_the_room_of_the_other_one(composer: Composer) -> None:
-    message = fold(replace(ENTRY, room_id=PRIVATE.id), [])
+    message = fold(ENTRY._replace(room_id=PRIVATE.id), [])
     common = HELLO | {"id": "e2-4", "type": "private", "target": "bob"}
     assert composer.message(PRIVATE, message, ANN.id) == common | {"room": "@bob"}
     assert composer.message(PRIVATE, message, BOB.id) == common | {"room": "@ann"}
@@ -93,13 +91,13 @@ def test_a_message_to_oneself_targets_oneself(composer: Composer) -> None:
 
 
 def test_a_stored_notice_is_a_message_of_its_type(composer: Composer) -> None:
-    notice = replace(ENTRY, kind=Kind.NOTICE)
+    notice = ENTRY._replace(kind=Kind.NOTICE)
     assert composer.message(LOBBY, fold(notice, []), BOB.id) == HELLO | {"type": "notice"}
 
 
 def test_types_are_called_as_they_are_configured() -> None:
     composer = Composer(MessageTypes(generic="G", private="P", notice="N"))
-    message, notice = fold(ENTRY, []), fold(replace(ENTRY, kind=Kind.NOTICE), [])
+    message, notice = fold(ENTRY, []), fold(ENTRY._replace(kind=Kind.NOTICE), [])
     found = [
         composer.message(LOBBY, message, BOB.id),
         composer.message(PRIVATE, message, BOB.id),
@@ -173,7 +171,7 @@ def test_the_receipt_of_a_change_is_the_changes_own_place() -> None:
 
 def test_the_receipt_of_a_private_message_names_the_room_as_its_sender_does() -> None:
     assert receipt(PRIVATE, ENTRY)["room"] == "@bob"
-    assert receipt(PRIVATE, replace(ENTRY, user=BOB))["room"] == "@ann"
+    assert receipt(PRIVATE, ENTRY._replace(user=BOB))["room"] == "@ann"
 
 
 def test_a_member_is_shown_with_id_and_name() -> None:

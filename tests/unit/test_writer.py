@@ -17,14 +17,13 @@ from chatapp.domain.names import parse_room_name, site_name
 from chatapp.errors import Internal, NotFound, Refusal, StorageBusy, StorageUnavailable
 from chatapp.log.database import Database
 from chatapp.log.memory import MemoryStore
+from chatapp.log.native import Done, Work
 from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended, Store
 from chatapp.log.writer import MAX_BATCH, GroupCommit, Job
 
 PATIENCE_SECONDS = 20
 NOW_SECONDS = 1_700_000_000.5
-
-Work = Callable[[Sequence[Job]], list[Any]]
 
 
 class Gate:
@@ -34,13 +33,21 @@ class Gate:
         self.sizes: list[int] = []
         self._open = Event()
 
-    def run(self, work: Work, batch: Sequence[Job]) -> list[Any]:
-        self.sizes.append(len(batch))
-        assert self._open.wait(PATIENCE_SECONDS)
-        return work(batch)
+    def run(self, work: Work, done: Done) -> None:
+        def pass_gate() -> None:
+            assert self._open.wait(PATIENCE_SECONDS)
+            outcomes = work()
+            self.sizes.append(len(outcomes))
+            done(outcomes, None)
+
+        gevent.spawn(pass_gate)
 
     def open(self) -> None:
         self._open.set()
+
+
+def run_at_once(work: Work, done: Done) -> None:
+    done(work(), None)
 
 
 class FailingStore(MemoryStore):
@@ -62,7 +69,7 @@ class FailingStore(MemoryStore):
 def commit(store: Store, run: Any = None, max_waiting: int = 10_000) -> GroupCommit:
     return GroupCommit(
         store,
-        run=run or (lambda work, batch: work(batch)),
+        run=run or run_at_once,
         max_waiting=max_waiting,
         clock=lambda: NOW_SECONDS,
     )
@@ -102,7 +109,7 @@ def submitted(writer: GroupCommit, jobs: Sequence[Job]) -> list[gevent.Greenlet]
 def outcome_of(writer: GroupCommit, job: Job) -> Any:
     """Return the outcome or the refusal."""
     try:
-        return writer.submit(job)
+        return writer.carry_out(job)
     except Refusal as refusal:
         return refusal
 
@@ -143,7 +150,7 @@ def test_each_batch_is_observed_with_its_size_and_its_seconds(memory: MemoryStor
     observed: list[tuple[int, float]] = []
     writer = GroupCommit(
         memory,
-        run=lambda work, batch: work(batch),
+        run=run_at_once,
         max_waiting=10,
         observe=lambda size, seconds: observed.append((size, seconds)),
     )
@@ -161,7 +168,7 @@ def test_outcomes_are_handed_on_in_order_and_before_their_senders_go_on(memory: 
     def send(number: int) -> None:
         job = Job(draft=Draft(room, ann, Kind.MESSAGE)) if number % 3 else Job(work=lambda tx: number)
         job.then = lambda outcome: events.append(f"then {number}")
-        writer.submit(job)
+        writer.carry_out(job)
         events.append(f"sent {number}")
 
     gevent.joinall([gevent.spawn(send, number) for number in range(10)], timeout=PATIENCE_SECONDS)
@@ -198,7 +205,7 @@ def test_a_refusal_refuses_its_own_job_only(sql: SqlStore) -> None:
     found = outcomes(submitted(writer, [job(), edit, Job(work=half_done, then=handed_on.append), job()]))
     assert [type(outcome) for outcome in found] == [Appended, NotFound, NotFound, Appended]
     assert [found[0].entry.seq, found[3].entry.seq] == [1, 2]
-    assert handed_on == []
+    assert handed_on == [found[2]]
     with sql.transaction(write=False) as tx:
         assert not sql.is_member(tx, room.id, ann.id)
 
@@ -247,7 +254,7 @@ def test_when_the_storage_fails_all_writes_are_refused_and_reads_succeed(refusal
     ]
     assert handed_on == ["read"]
     store.fails = False
-    assert writer.submit(job()).entry.seq == 1
+    assert writer.carry_out(job()).entry.seq == 1
 
 
 def test_when_not_even_reading_works_all_are_refused() -> None:
@@ -281,14 +288,14 @@ def test_when_batches_cannot_be_run_at_all_their_senders_are_refused_and_later_o
 ) -> None:
     faults = [RuntimeError("can't start new thread")]
 
-    def run(work: Work, batch: Sequence[Job]) -> list[Any]:
+    def run(work: Work, done: Done) -> None:
         if faults:
             raise faults.pop()
-        return work(batch)
+        done(work(), None)
 
     writer, job = commit(memory, run), message(memory)
     assert isinstance(outcome_of(writer, job()), StorageUnavailable)
-    assert writer.submit(job()).entry.seq == 1
+    assert writer.carry_out(job()).entry.seq == 1
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [RuntimeError]
 
 
@@ -302,7 +309,7 @@ def test_above_max_waiting_who_comes_is_refused_at_once(memory: MemoryStore) -> 
     assert busy.value.retry_after
     gate.open()
     assert [outcome.entry.seq for outcome in outcomes(senders)] == [1, 2, 3, 4]
-    assert writer.submit(job()).entry.seq == 5
+    assert writer.carry_out(job()).entry.seq == 5
 
 
 def test_close_writes_what_waits_and_refuses_what_comes_later(memory: MemoryStore) -> None:

@@ -50,10 +50,17 @@ def upgrade() -> None:
         sa.Column("client_id", sa.String(64)),
         sa.Column("sent_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("room_id", "seq", name="pk_entries"),
-        sa.UniqueConstraint("user_id", "client_id", name="uq_entries_user_id_client_id"),
         sa.ForeignKeyConstraint(["room_id"], ["rooms.id"], name="fk_entries_room_id_rooms"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_entries_user_id_users"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "uq_entries_user_id_client_id",
+        "entries",
+        ["user_id", "client_id"],
+        unique=True,
+        sqlite_where=sa.text("client_id IS NOT NULL"),
+        postgresql_where=sa.text("client_id IS NOT NULL"),
     )
     op.create_index(
         "ix_entries_room_id_target_seq",

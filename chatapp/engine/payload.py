@@ -1,0 +1,44 @@
+"""Polling's payloads (Engine.IO 4): packets between record separators, attachments in base64."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+
+from chatapp.engine.faults import Malformed
+from chatapp.engine.frames import BINARY, decode_frame
+
+SEPARATOR = "\x1e"
+
+
+def parse_payload(body: bytes, max_packets: int) -> list[str | bytes]:
+    """Return the packets of a POST. Raises Malformed for all of them if one is wrong or there are too
+    many."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise Malformed("a payload is not UTF-8") from None
+    if text.count(SEPARATOR) >= max_packets:
+        raise Malformed("too many packets in one request")
+    return [_parse(packet) for packet in text.split(SEPARATOR)]
+
+
+def _parse(packet: str) -> str | bytes:
+    if not packet:
+        raise Malformed("an empty packet")
+    if packet[0] != "b":
+        return packet
+    try:
+        return base64.b64decode(packet[1:], validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed("an attachment is not base64") from None
+
+
+def encode_payload(frames: Iterable[bytes]) -> bytes:
+    """Return the answer to a poll: the packets that these frames, all whole, hold."""
+    packets = []
+    for frame in frames:
+        opcode, content = decode_frame(frame)
+        packets.append(b"b" + base64.b64encode(content) if opcode == BINARY else content)
+    return SEPARATOR.encode().join(packets)

@@ -1,0 +1,48 @@
+"""Polling's payloads: several packets in one body."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatapp.engine.faults import Malformed
+from chatapp.engine.frames import BINARY, TEXT, encode_frame
+from chatapp.engine.payload import encode_payload, parse_payload
+
+
+def test_a_body_holds_packets_between_separators() -> None:
+    assert parse_payload("4hello\x1e2\x1ebAQIDBA==\x1e4é€".encode(), 4) == [
+        "4hello",
+        "2",
+        b"\x01\x02\x03\x04",
+        "4é€",
+    ]
+
+
+BAD_BODIES = [b"", b"4a\x1e", b"\x1e4a", b"4a\x1e\x1e4b", b"4\xff", b"bAQ=x", b"b!", "bé".encode()]
+
+
+@pytest.mark.parametrize("body", BAD_BODIES)
+def test_a_malformed_packet_spoils_the_body(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse_payload(body, 10)
+
+
+def test_a_body_of_too_many_packets_is_refused_whole() -> None:
+    assert len(parse_payload(b"\x1e".join([b"4a"] * 3), 3)) == 3
+    with pytest.raises(Malformed):
+        parse_payload(b"\x1e".join([b"4a"] * 4), 3)
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x1e"), max_size=200)
+
+
+@given(st.lists(TEXTS | st.binary(max_size=200)))
+def test_what_is_encoded_is_parsed_again(packets: list[str | bytes]) -> None:
+    packets = [packet if isinstance(packet, bytes) else f"4{packet}" for packet in packets] or ["4"]
+    frames = [
+        encode_frame(BINARY, packet) if isinstance(packet, bytes) else encode_frame(TEXT, packet.encode())
+        for packet in packets
+    ]
+    assert parse_payload(encode_payload(frames), len(packets)) == packets
