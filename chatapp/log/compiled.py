@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,8 +14,9 @@ Row = tuple[Any, ...]
 class Compiled:
     """A statement that a message or a join costs: SQLAlchemy takes 60 µs to run one, the driver 4.
 
-    Only for columns that the driver gives as they are (numbers, texts, NULL); rows are plain tuples. Raises
-    the driver's errors, which `chatapp.log.database.Database` knows.
+    Only for columns that the driver gives as they are (numbers, texts, NULL), and without ``IN`` of a list of
+    values, which SQLAlchemy writes out anew each time; rows are plain tuples. Raises the driver's errors,
+    which `chatapp.log.database.Database` knows.
     """
 
     def __init__(self, statement: Executable) -> None:
@@ -28,11 +29,6 @@ class Compiled:
         return driver(tx).execute(
             sql, [values[name] if name in values else constants[name] for name in names]
         )
-
-    def run_many(self, tx: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Execute it for each of `rows`, which hold all its values."""
-        sql, names, _ = self._compiled(tx)
-        driver(tx).executemany(sql, [[row[name] for name in names] for row in rows])
 
     def rows(self, tx: Connection, **values: Any) -> list[Row]:
         """Return all rows."""

@@ -41,6 +41,10 @@ _OUR_FAULTS = (
     sqlite3.ProgrammingError,
 )
 
+# IMMEDIATE: a transaction that starts by reading and then writes would fail at once, without waiting for
+# its turn, when another process wrote in between.
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
+
 # As they are before gevent patches them: see `Database`.
 _allocate_lock = get_original("_thread", "allocate_lock")
 _sleep = get_original("time", "sleep")
@@ -90,16 +94,16 @@ class Database:
         try:
             connection = self._take()
             try:
-                with _transaction(connection, write=write):
-                    yield connection
-            except (DBAPIError, sqlite3.Error) as error:
-                if isinstance(refusal_for(error), StorageUnavailable):
-                    self._give_up(connection, read_only="readonly" in str(getattr(error, "orig", error)))
-                else:
-                    self._put_back(connection)
-                raise
-            except BaseException:
-                self._put_back(connection)
+                # By the driver, for by SQLAlchemy these cost more than what is done between them. It believes
+                # that it has begun a transaction, too, once it runs a statement: see `_begin`.
+                driver(connection).execute(_BEGIN_WRITING if write else "BEGIN")
+                yield connection
+                driver(connection).execute("COMMIT")
+                if connection.in_transaction():
+                    connection.rollback()  # nothing is left to roll back, but SQLAlchemy does not know
+            except BaseException as error:
+                _roll_back(connection)
+                self._take_back(connection, error)
                 raise
             self._put_back(connection)
         except (DBAPIError, sqlite3.Error, OSError) as error:
@@ -142,6 +146,14 @@ class Database:
                 self._idle.append(connection)
                 closing, self._spare = self._spare, None
         _close(closing)
+
+    def _take_back(self, connection: Connection, error: BaseException) -> None:
+        """Decide what becomes of a connection after an error."""
+        if isinstance(error, (DBAPIError, sqlite3.Error)):
+            if isinstance(refusal_for(error), StorageUnavailable):
+                self._give_up(connection, read_only="readonly" in str(getattr(error, "orig", error)))
+                return
+        self._put_back(connection)
 
     def _give_up(self, connection: Connection, *, read_only: bool) -> None:
         """Use a connection no more on which a transaction failed for the storage's sake.
@@ -205,32 +217,16 @@ class Database:
             _sleep(_POLL_SECONDS)
 
 
-@contextlib.contextmanager
-def _transaction(connection: Connection, *, write: bool) -> Iterator[None]:
-    """Begin and end a transaction by the driver: by SQLAlchemy that costs more than what is done in it.
-
-    SQLAlchemy believes that it has begun one, once it runs a statement: see `_begin`.
-    """
-    database = driver(connection)
-    # IMMEDIATE: a transaction that starts by reading and then writes would fail at once, without
-    # waiting for its turn, when another process wrote in between.
-    database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-    try:
-        yield
-        database.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # it may have ended with what went wrong
-            database.execute("ROLLBACK")
-        with contextlib.suppress(DBAPIError):
-            connection.rollback()
-        raise
-    if connection.in_transaction():
-        connection.rollback()  # there is nothing left to roll back, but SQLAlchemy does not know
+def _roll_back(connection: Connection) -> None:
+    with contextlib.suppress(sqlite3.Error):  # the transaction may have ended with what went wrong
+        driver(connection).execute("ROLLBACK")
+    with contextlib.suppress(DBAPIError):
+        connection.rollback()
 
 
 def _begin(connection: Connection) -> None:
     if not driver(connection).in_transaction:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql(_BEGIN_WRITING)
 
 
 def _close(connection: Connection | None) -> None:

@@ -259,7 +259,7 @@ class Log:
         return int(self._clock() * 1000)
 
     def _write(self, work: Callable[[Any], T]) -> T:
-        done: T = self._writer.carry_out(Job(work=work))
+        done: T = self._writer.carry_out(Job(work=work, refuses_late=False))
         return done
 
     def _do(self, job: Job, then: Callable[[T], None] | None) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,7 +26,8 @@ class NativeThread:
     """Does work where it may block, and hands on what came of it in the event loop.
 
     It waits for work at a lock and wakes the loop with a watcher, which together cost 14 µs; a hop through
-    gevent's thread pool, where any number of calls may wait, costs 77. It starts with the first work.
+    gevent's thread pool, where any number of calls may wait, costs 77. It starts with the first work, and
+    anew in a process that was forked since.
     """
 
     def __init__(self) -> None:
@@ -35,13 +37,14 @@ class NativeThread:
         self._result: tuple[Any, BaseException | None] = (None, None)
         self._done: Done | None = None  # None: idle
         self._watcher: Any = None  # None: not started, or ended
+        self._pid = 0  # the process in which it was started
         self._idle = Event()
         self._idle.set()
 
     def do(self, work: Work, done: Done) -> None:
         """Run ``work()``; then, in the event loop, ``done(result, error)``. Only when idle."""
         assert self._done is None
-        if self._watcher is None:
+        if self._watcher is None or self._pid != os.getpid():
             self._start()
         self._work, self._done = work, done
         self._watcher.start(self._finish)
@@ -62,7 +65,7 @@ class NativeThread:
     def _start(self) -> None:
         watcher = get_hub().loop.async_()
         _start_new_thread(self._run, (watcher.send,))
-        self._watcher = watcher
+        self._watcher, self._pid = watcher, os.getpid()
 
     def _run(self, wake_loop: Callable[[], None]) -> None:
         while True:

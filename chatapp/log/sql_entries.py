@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from chatapp.domain.messages import (
     Draft,
@@ -23,7 +23,7 @@ from chatapp.domain.messages import (
     items,
 )
 from chatapp.errors import NotFound, Refusal
-from chatapp.log.compiled import Compiled
+from chatapp.log.compiled import Compiled, Row
 from chatapp.log.schema import entries, rooms, users
 from chatapp.log.store import Appended, Head
 
@@ -39,7 +39,7 @@ _changes_listed = entries.c.target_seq.in_(select(_seqs.c.value))
 # What SQLite makes of a statement was looked at, and a test looks at it again: without statistics it
 # takes a room for ten entries, and reads a whole one rather than the index of changes, unless the index
 # gives the order that is asked for. For ``(user_id, client_id) IN (...)`` it reads the whole table.
-_repeated = (
+_repeated = Compiled(
     select(entries, users.c.name)
     .select_from(_keys)
     .join(
@@ -49,10 +49,21 @@ _repeated = (
     )
     .join(users, users.c.id == entries.c.user_id)
 )
-_messages = _entries.where(entries.c.room_id == bindparam("room"), _is_listed, entries.c.target_seq.is_(None))
-_changes = _entries.where(entries.c.room_id == bindparam("room"), _changes_listed).order_by(
-    entries.c.target_seq, entries.c.seq
+_in_room = _entries.where(entries.c.room_id == bindparam("room"))
+_messages = Compiled(_in_room.where(_is_listed, entries.c.target_seq.is_(None)))
+_changes = Compiled(_in_room.where(_changes_listed).order_by(entries.c.target_seq, entries.c.seq))
+_forth = Compiled(
+    _in_room.where(entries.c.seq > bindparam("after"), entries.c.seq < bindparam("before"))
+    .order_by(entries.c.seq)
+    .limit(bindparam("limit"))
 )
+_back = Compiled(
+    _in_room.where(entries.c.target_seq.is_(None), entries.c.seq < bindparam("before"))
+    .order_by(entries.c.seq.desc())
+    .limit(bindparam("limit"))
+)
+_first_seq = select(func.min(entries.c.seq)).where(entries.c.room_id == bindparam("room")).scalar_subquery()
+_reach = Compiled(select(rooms.c.last_seq, _first_seq).where(rooms.c.id == bindparam("room")))
 _head = Compiled(select(rooms.c.last_seq).where(rooms.c.id == bindparam("room")).with_for_update())
 _heads = Compiled(
     select(rooms.c.id, rooms.c.last_seq)
@@ -64,25 +75,40 @@ _raise_head = Compiled(
     update(rooms).where(rooms.c.id == bindparam("room")).values(last_seq=bindparam("head"))
 )
 _insert = Compiled(insert(entries))
-_blank = (
+
+# The driver lets go of the interpreter in each statement, once for every row that it is given, and while
+# the event loop is busy it gets it back 5 ms later: a batch of 500 rows took a second then. So the rows of
+# a batch are one parameter.
+_new = func.json_each(bindparam("new")).table_valued("value", name="new")
+_insert_all = Compiled(
+    insert(entries).from_select(
+        [column.name for column in entries.columns],
+        select(*(func.json_extract(_new.c.value, f"$[{place}]") for place in range(len(entries.columns)))),
+    )
+)
+_raise_heads = Compiled(
+    update(rooms)
+    .where(rooms.c.id.in_(select(_ids.c.value)))
+    .values(last_seq=select(func.max(entries.c.seq)).where(entries.c.room_id == rooms.c.id).scalar_subquery())
+)
+_blank = Compiled(
     update(entries)
     .where(entries.c.room_id == bindparam("room"), _is_listed)
-    .where(entries.c.type.in_([Kind.MESSAGE.value, Kind.NOTICE.value, Kind.EDIT.value]))
+    .where(or_(*(entries.c.type == kind.value for kind in (Kind.MESSAGE, Kind.NOTICE, Kind.EDIT))))
     .values(text="")
 )
 
 
-def _entry(row: Row[tuple[object, ...]]) -> Entry:
-    return Entry(
-        row.room_id,
-        row.seq,
-        Kind(row.type),
-        User(row.user_id, row.name),
-        row.text,
-        row.sent_at,
-        row.target_seq,
-        row.client_id,
-    )
+_COLUMNS = [column.name for column in entries.columns]
+_KINDS = {kind.value: kind for kind in Kind}
+
+#: Beyond any place in a log: SQL's BIGINT ends there.
+_NO_BOUND = 2**63 - 1
+
+
+def _entry(row: Row) -> Entry:
+    room_id, seq, kind, user_id, text, target_seq, client_id, sent_at, name = row
+    return Entry(room_id, seq, _KINDS[kind], User(user_id, name), text, sent_at, target_seq, client_id)
 
 
 class SqlEntries:
@@ -94,15 +120,16 @@ class SqlEntries:
     def append(self, tx: Connection, drafts: Sequence[Draft], now: int) -> list[Appended | Refusal]:
         heads = self._lock_heads(tx, drafts)
         known = self._already_stored(tx, drafts)
-        targets = self._targets(tx, drafts)
+        changes = any(draft.target_seq is not None for draft in drafts)
+        targets = self._targets(tx, drafts) if changes else None
         outcomes: list[Appended | Refusal] = []
         new: list[Entry] = []
         for draft in drafts:
-            repeat_key = (draft.user.id, draft.client_id)
             try:
-                if draft.client_id is not None and repeat_key in known:
-                    check_repeat(draft, known[repeat_key])
-                    outcomes.append(Appended(known[repeat_key], None, repeated=True))
+                entry = known.get((draft.user.id, draft.client_id)) if known else None
+                if entry is not None:
+                    check_repeat(draft, entry)
+                    outcomes.append(Appended(entry, None, repeated=True))
                     continue
                 appended = self._number(draft, heads, targets, now)
             except Refusal as refusal:
@@ -110,8 +137,9 @@ class SqlEntries:
                 continue
             outcomes.append(appended)
             new.append(appended.entry)
-            known[repeat_key] = appended.entry
-        self._insert(tx, new, heads)
+            if draft.client_id is not None:
+                known[draft.user.id, draft.client_id] = appended.entry
+        self._insert(tx, new)
         return outcomes
 
     @staticmethod
@@ -128,8 +156,8 @@ class SqlEntries:
         keys = [(draft.user.id, draft.client_id) for draft in drafts if draft.client_id is not None]
         if not keys:
             return {}
-        found = tx.execute(_repeated, {"keys": json.dumps(keys)})
-        return {(row.user_id, row.client_id): _entry(row) for row in found}
+        found = map(_entry, _repeated.rows(tx, keys=json.dumps(keys)))
+        return {(entry.user.id, entry.client_id): entry for entry in found}
 
     def _targets(self, tx: Connection, drafts: Sequence[Draft]) -> dict[tuple[int, int], Message]:
         """Return the messages that `drafts` want to change, by room and seq."""
@@ -144,14 +172,21 @@ class SqlEntries:
         }
 
     def _number(
-        self, draft: Draft, heads: dict[int, int], targets: dict[tuple[int, int], Message], now: int
+        self,
+        draft: Draft,
+        heads: dict[int, int],
+        targets: dict[tuple[int, int], Message] | None,
+        now: int,
     ) -> Appended:
-        """Give the draft its place and say what it makes of its room. Raises the refusal."""
+        """Give the draft its place and say what it makes of its room. Raises the refusal.
+
+        `targets` is None where no draft of the batch changes anything.
+        """
         room_id = draft.room.id
         if room_id not in heads:
             raise NotFound("There is no such room.")
         target = None
-        if draft.target_seq is not None:
+        if draft.target_seq is not None and targets is not None:
             target = targets.get((room_id, draft.target_seq))
             check_change(draft, target, reactions_per_message=self._reactions_per_message)
         heads[room_id] += 1
@@ -166,82 +201,81 @@ class SqlEntries:
             draft.client_id,
         )
         if target is None:
-            targets[room_id, entry.seq] = Message(entry, entry.text)
+            if targets is not None:
+                targets[room_id, entry.seq] = Message(entry, entry.text)
             return Appended(entry, Message(entry, entry.text))
         apply(target, entry)
         # A copy, for later drafts of this batch may change the same message again.
         reactions = {emoji: list(givers) for emoji, givers in target.reactions.items()}
         return Appended(entry, replace(target, reactions=reactions))
 
-    def _insert(self, tx: Connection, new: Sequence[Entry], heads: dict[int, int]) -> None:
+    def _insert(self, tx: Connection, new: Sequence[Entry]) -> None:
         if not new:
             return
-        _insert.run_many(
-            tx,
-            [
-                {
-                    "room_id": entry.room_id,
-                    "seq": entry.seq,
-                    "type": entry.kind.value,
-                    "user_id": entry.user.id,
-                    "text": entry.text,
-                    "target_seq": entry.target_seq,
-                    "client_id": entry.client_id,
-                    "sent_at": entry.sent_at_ms,
-                }
-                for entry in new
-            ],
-        )
-        touched = {entry.room_id for entry in new}
-        _raise_head.run_many(tx, [{"room": room_id, "head": heads[room_id]} for room_id in touched])
+        rows = [
+            (
+                entry.room_id,
+                entry.seq,
+                entry.kind.value,
+                entry.user.id,
+                entry.text,
+                entry.target_seq,
+                entry.client_id,
+                entry.sent_at_ms,
+            )
+            for entry in new
+        ]
+        if len(rows) == 1:
+            _insert.run(tx, **dict(zip(_COLUMNS, rows[0], strict=True)))
+            _raise_head.run(tx, room=new[0].room_id, head=new[0].seq)
+        else:
+            _insert_all.run(tx, new=json.dumps(rows, ensure_ascii=False))
+            _raise_heads.run(tx, ids=json.dumps(list({entry.room_id for entry in new})))
         for entry in new:
             if entry.kind is Kind.DELETE and entry.target_seq is not None:
                 changes = self._changes(tx, entry.room_id, [entry.target_seq])[entry.target_seq]
                 seqs = [entry.target_seq, *(change.seq for change in changes)]
-                tx.execute(_blank, {"room": entry.room_id, "seqs": json.dumps(seqs)})
+                _blank.run(tx, room=entry.room_id, seqs=json.dumps(seqs))
 
     def head(self, tx: Connection, room_id: int) -> Head:
-        first = select(func.min(entries.c.seq)).where(entries.c.room_id == room_id).scalar_subquery()
-        row = tx.execute(select(rooms.c.last_seq, first).where(rooms.c.id == room_id)).one()
-        return Head(row[0] + 1 if row[1] is None else row[1], row[0])
+        row = _reach.row(tx, room=room_id)
+        assert row is not None
+        last_seq, first_seq = row
+        return Head(last_seq + 1 if first_seq is None else first_seq, last_seq)
 
     def replay(
         self, tx: Connection, room_id: int, after: int, before: int | None, limit: int
     ) -> tuple[list[Item], int]:
-        found = _entries.where(entries.c.room_id == room_id, entries.c.seq > after)
-        if before is not None:
-            found = found.where(entries.c.seq < before)
-        page = self._page(tx, found.order_by(entries.c.seq).limit(limit))
+        rows = _forth.rows(
+            tx, room=room_id, after=after, before=_NO_BOUND if before is None else before, limit=limit
+        )
+        page = list(map(_entry, rows))
         targets = {entry.target_seq if entry.kind.is_change else entry.seq for entry in page}
         messages = self._fold(tx, room_id, {seq for seq in targets if seq is not None})
         return items(page, messages), page[-1].seq if page else 0
 
     def page_back(self, tx: Connection, room_id: int, before: int | None, limit: int) -> list[Message]:
-        found = _entries.where(entries.c.room_id == room_id, entries.c.target_seq.is_(None))
-        if before is not None:
-            found = found.where(entries.c.seq < before)
-        page = self._page(tx, found.order_by(entries.c.seq.desc()).limit(limit))
+        before = _NO_BOUND if before is None else before
+        rows = _back.rows(tx, room=room_id, before=before, limit=limit)
+        page = list(map(_entry, rows))
         changes = self._changes(tx, room_id, [entry.seq for entry in page])
         return [fold(entry, changes[entry.seq]) for entry in reversed(page)]
-
-    @staticmethod
-    def _page(tx: Connection, found: Select[tuple[object, ...]]) -> list[Entry]:
-        return [_entry(row) for row in tx.execute(found)]
 
     def _fold(self, tx: Connection, room_id: int, seqs: set[int]) -> dict[int, Message]:
         """Return those of the messages `seqs` that the log holds, as they are now."""
         if not seqs:
             return {}
-        found = tx.execute(_messages, {"room": room_id, "seqs": json.dumps(list(seqs))})
-        page = [_entry(row) for row in found]
+        rows = _messages.rows(tx, room=room_id, seqs=json.dumps(list(seqs)))
+        page = list(map(_entry, rows))
         changes = self._changes(tx, room_id, [entry.seq for entry in page])
         return {entry.seq: fold(entry, changes[entry.seq]) for entry in page}
 
     def _changes(self, tx: Connection, room_id: int, seqs: Iterable[int]) -> defaultdict[int, list[Entry]]:
         """Return the changes of the messages `seqs`, by message, in the log's order."""
         changes: defaultdict[int, list[Entry]] = defaultdict(list)
-        for row in tx.execute(_changes, {"room": room_id, "seqs": json.dumps(list(seqs))}):
-            changes[row.target_seq].append(_entry(row))
+        for change in map(_entry, _changes.rows(tx, room=room_id, seqs=json.dumps(list(seqs)))):
+            assert change.target_seq is not None
+            changes[change.target_seq].append(change)
         return changes
 
     def trim(self, tx: Connection, room_id: int, keep: int | None, since: int | None, limit: int) -> int:

@@ -37,11 +37,13 @@ _rooms = (
     .outerjoin(_second, rooms.c.second_user_id == _second.c.id)
 )
 _find = Compiled(_rooms.where(rooms.c.key == bindparam("key")))
-_find_member = Compiled(
-    select(members.c.role).where(
-        members.c.room_id == bindparam("room"), members.c.user_id == bindparam("user")
-    )
-)
+_is_member = and_(members.c.room_id == bindparam("room"), members.c.user_id == bindparam("user"))
+_find_member = Compiled(select(members.c.role).where(_is_member))
+_remove_member = Compiled(delete(members).where(_is_member))
+_read_seq = Compiled(select(members.c.read_seq).where(_is_member))
+_last_seq = select(rooms.c.last_seq).where(rooms.c.id == bindparam("room")).scalar_subquery()
+_mark = case((_last_seq < bindparam("seq"), _last_seq), else_=bindparam("seq"))
+_mark_read = Compiled(update(members).where(_is_member, members.c.read_seq < _mark).values(read_seq=_mark))
 
 # All visits of a batch at once: the driver lets go of the interpreter in each statement, and when it is
 # busy gets it back 5 ms later.
@@ -121,18 +123,15 @@ class SqlRooms:
         return [Visited(last_seq, read_seq or 0) for last_seq, read_seq in found]
 
     def remove_member(self, tx: Connection, room_id: int, user_id: int) -> None:
-        tx.execute(delete(members).where(_is(room_id, user_id)))
+        _remove_member.run(tx, room=room_id, user=user_id)
 
     def mark_read(self, tx: Connection, room_id: int, user_id: int, seq: int) -> int:
-        last = select(rooms.c.last_seq).where(rooms.c.id == room_id).scalar_subquery()
-        wanted = case((last < seq, last), else_=seq)
-        tx.execute(
-            update(members).where(_is(room_id, user_id), members.c.read_seq < wanted).values(read_seq=wanted)
-        )
+        _mark_read.run(tx, room=room_id, user=user_id, seq=seq)
         return self.read_seq(tx, room_id, user_id)
 
     def read_seq(self, tx: Connection, room_id: int, user_id: int) -> int:
-        return tx.scalar(select(members.c.read_seq).where(_is(room_id, user_id))) or 0
+        row = _read_seq.row(tx, room=room_id, user=user_id)
+        return 0 if row is None else int(row[0])
 
     def standings(self, tx: Connection, user_id: int) -> list[Standing]:
         unread = (
@@ -158,10 +157,6 @@ class SqlRooms:
             .order_by(latest, rooms.c.id)
         )
         return [Standing(_room(row), row.last_seq, row.read_seq, row.unread) for row in rows]
-
-
-def _is(room_id: int, user_id: int):  # type: ignore[no-untyped-def]
-    return and_(members.c.room_id == room_id, members.c.user_id == user_id)
 
 
 def _membership(room_id: int, user_id: int, read_seq: int) -> dict[str, object]:

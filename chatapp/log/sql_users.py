@@ -46,11 +46,12 @@ class SqlUsers:
         now: int,
         is_held: Callable[[int, int], bool],
     ) -> User:
-        for holder_id, subject, seen_at in _alike.rows(tx, key=name.key, skeleton=name.skeleton):
-            if holder_id == user_id:
-                continue
+        same = _alike.rows(tx, key=name.key, skeleton=name.skeleton)
+        holders = [holder for holder in same if holder[0] != user_id]
+        for holder_id, subject, seen_at in holders:
             if subject is not None or is_held(holder_id, seen_at):
                 raise NameTaken(f"The name {name.display!r} is taken.")
+        for holder_id, _, _ in holders:
             self._let_go(tx, holder_id)
         named = {"name": name.display, "name_key": name.key, "skeleton": name.skeleton, "seen_at": now}
         if user_id is not None:

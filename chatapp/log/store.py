@@ -20,8 +20,7 @@ from chatapp.errors import Refusal
 USER_ID_BITS = 62
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """A committed draft. `message` is the message as it is now: the new one, or the one it changed.
 
     `repeated`: the entry was there already, under the same user and `client_id`; nothing was stored.
@@ -72,7 +71,7 @@ class Visited(NamedTuple):
 
 
 class Store(Protocol):
-    """Users, rooms, memberships and logs."""
+    """Users, rooms, memberships and logs. A verb that refuses does so before it writes anything."""
 
     def transaction(self, *, write: bool) -> AbstractContextManager[Any]:
         """Run what is inside as a whole; a `Refusal` or any other exception undoes it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from gevent._hub_local import get_hub_if_exists
 from gevent.event import AsyncResult, Event
 
 from chatapp.errors import Internal, Refusal
@@ -41,7 +42,9 @@ class Threads:
         """Return ``work(tx)``, run in a transaction of its own. Raises the refusal."""
         if self._closed:
             raise closing()
-        if not self._readers:
+        # A thread without gevent's hub runs no event loop: that of a site in threads, which asks for the
+        # chat's health. It may block, and must not share what belongs to another thread's loop.
+        if not self._readers or get_hub_if_exists() is None:
             result, refusal = self._try(work)
         else:
             result, refusal = self._read_in_pool(work)

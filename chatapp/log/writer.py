@@ -42,6 +42,8 @@ class Job:
     visit: Visit | None = None
     work: Callable[..., Any] | None = None
     writes: bool = True
+    #: whether `work` may refuse when it has written something already, which then has to be undone
+    refuses_late: bool = True
     then: Callable[[Any], None] | None = None
 
 
@@ -131,6 +133,8 @@ class GroupCommit:
             self._hand_on(late, [closing() for _ in late])
 
     def _begin(self) -> None:
+        if not self._waiting:
+            return  # `close` has refused what the loop was asked to begin
         size = min(len(self._waiting), MAX_BATCH)
         batch = self._under_way = [self._waiting.popleft() for _ in range(size)]
         self._began_seconds = time.perf_counter()
@@ -220,7 +224,7 @@ class GroupCommit:
         if is_alone:  # its refusal undoes the transaction
             return job.work(tx)
         try:
-            if not job.writes:
+            if not job.writes or not job.refuses_late:
                 return job.work(tx)
             with self._store.savepoint(tx):
                 return job.work(tx)

@@ -294,6 +294,44 @@ def test_unread_counts_the_messages_of_others(durable: Store) -> None:
         assert durable.standings(tx, ann.id)[0].unread == 1
 
 
+def test_texts_and_client_ids_of_a_batch_are_kept_letter_for_letter(durable: Store) -> None:
+    said = [
+        '"',
+        "\\",
+        "\\u0041",
+        "a\nb\tc",
+        "null",
+        "7",
+        "[1]",
+        "$[0]",
+        "👍🏽",
+        "ن",
+        "e\u0301",
+        "\u2066x\u2069",
+        "?1",
+    ]
+    with durable.transaction(write=True) as tx:
+        ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
+        drafts = [Draft(room, ann, Kind.MESSAGE, text, client_id=f"{text} id") for text in said]
+        first = durable.append(tx, drafts, NOW)
+        assert texts(list(durable.page_back(tx, room.id, None, 100))) == said
+        again = durable.append(tx, drafts, NOW + 1)
+        assert [outcome.entry for outcome in first] == [outcome.entry for outcome in again]  # type: ignore
+
+
+def test_one_batch_may_go_to_many_rooms(durable: Store) -> None:
+    with durable.transaction(write=True) as tx:
+        ann, rooms = guest(durable, tx, "ann"), [a_room(durable, tx, f"room {n}") for n in range(30)]
+        nowhere = Room(rooms[-1].id + 1, "nowhere", "nowhere", "e9")
+        drafts = [Draft(room, ann, Kind.MESSAGE, room.key) for room in [*rooms, nowhere, *rooms[::-1]]]
+        outcomes = durable.append(tx, drafts, NOW)
+        seqs = [outcome.entry.seq if isinstance(outcome, Appended) else None for outcome in outcomes]
+        assert seqs == [*[1] * 30, None, *[2] * 30]
+        for room in rooms:
+            assert durable.head(tx, room.id).last_seq == 2
+            assert texts(list(durable.page_back(tx, room.id, None, 5))) == [room.key] * 2
+
+
 def test_a_client_id_is_stored_once_per_user_within_a_batch_and_across(durable: Store) -> None:
     with durable.transaction(write=True) as tx:
         ann, bob, room = guest(durable, tx, "ann"), guest(durable, tx, "bob"), a_room(durable, tx)

@@ -120,7 +120,7 @@ class Reader:
 
 def acknowledged_by(senders: list[Sender]) -> dict[str, Any]:
     assert not any(sender.faults for sender in senders)
-    return {key: answer for sender in senders for key, answer in list(sender.acknowledged.items())}
+    return {key: answer for sender in senders for key, answer in sender.acknowledged.copy().items()}
 
 
 def kill_at_any_moment(server: Phoenix, senders: list[Sender], dice: random.Random) -> None:

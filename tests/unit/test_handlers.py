@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
+from gevent.event import Event
 from prometheus_client import CollectorRegistry
 from socketio.exceptions import ConnectionRefusedError
 
 from chatapp.auth import SiteUser
 from chatapp.domain.messages import User
 from chatapp.errors import StorageUnavailable, Unauthorized
+from chatapp.handlers import MAX_APPENDING
+from chatapp.log.database import Database
+from chatapp.log.sql import SqlStore
 from chatapp.settings import Events, Limits, Settings
+from servers import PATIENCE_SECONDS
 from unit.chat_parts import Parts, put_together
 
 SERVER_EVENTS = {"presence", "changed", "notice"}
@@ -118,6 +126,164 @@ def test_a_fault_of_ours_refuses_the_event_and_the_log_says_what_but_not_whose(
     assert record.exc_info and record.exc_info[0] is ZeroDivisionError
     assert "secret" not in caplog.text and "sid-of-ann" not in caplog.text
     assert chat.call("sid-of-ann", "new message", "better now")["ok"]
+
+
+# The order of what one connection sends
+
+
+class Held(SqlStore):
+    """Appends nothing before it is let."""
+
+    def __init__(self, directory: Path) -> None:
+        database = Database(f"sqlite:///{directory}/chat.db", synchronous="normal", busy_seconds=1)
+        super().__init__(database, reactions_per_message=3)
+        self._let = threading.Event()
+
+    def append(self, *args: Any) -> Any:
+        assert self._let.wait(PATIENCE_SECONDS)
+        return super().append(*args)
+
+    def let(self) -> None:
+        self._let.set()
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Held]:
+    store = Held(tmp_path)
+    yield store
+    store.let()
+
+
+def test_what_is_said_does_not_wait_for_its_commit_and_is_answered_after_it(held: Held) -> None:
+    with put_together(store=held) as chat:
+        chat.join("a", "lobby", "ann")
+        answers: list[Any] = []
+        for number in range(3):
+            chat.handlers.dispatch("a", "new message", (str(number),), answers.append)
+        edit = {"room": "lobby", "seq": 99, "message": "there is none"}
+        chat.handlers.dispatch("a", "edit message", (edit,), answers.append)
+        chat.handlers.dispatch("a", "new message", ("last",), answers.append)
+        gevent.sleep(0)
+        assert answers == []
+        held.let()
+        chat.context.log.wait()
+        assert [answer.get("seq") for answer in answers] == [1, 2, 3, None, 4]
+        assert answers[3]["error"]["code"] == "not_found"
+        assert counted(chat.context.metrics.registry, "not_found") == 1
+
+
+def test_a_refusal_after_the_fact_goes_to_its_sender_without_a_callback_too(chat: Parts) -> None:
+    chat.join("a", "lobby", "ann")
+    chat.handlers.dispatch("a", "delete message", ({"room": "lobby", "seq": 99},), None)
+    chat.context.log.wait()
+    assert [error["code"] for error in chat.outbox.received("a", "new message")] == ["not_found"]
+
+
+@pytest.mark.parametrize(
+    ("event", "payload"),
+    [
+        ("history", {"room": "lobby", "after": 0}),
+        ("read", {"room": "lobby", "seq": 2}),
+        ("rooms", None),
+        ("leave room", {"roomname": "lobby"}),
+        ("join room", {"roomname": "lobby"}),
+        ("no such event", None),
+    ],
+)
+def test_anything_else_comes_after_what_its_connection_has_said(held: Held, event: str, payload: Any) -> None:
+    with put_together(store=held) as chat:
+        chat.join("a", "lobby", "ann")
+        answers: list[Any] = []
+
+        def send() -> None:
+            for number in range(2):
+                chat.handlers.dispatch("a", "new message", (str(number),), answers.append)
+            chat.handlers.dispatch("a", event, (payload,), answers.append)
+
+        sending = gevent.spawn(send)
+        gevent.sleep(0)
+        waits = not sending.ready()
+        held.let()
+        sending.join(PATIENCE_SECONDS)
+        if event == "no such event":  # refused at once
+            assert not waits and not answers[0]["ok"]
+            return
+        assert waits and [answer.get("seq") for answer in answers[:2]] == [1, 2]
+        (answer,) = answers[2:]
+        assert answer["ok"]
+        if event == "history":
+            assert [message["message"] for message in answer["messages"]] == ["0", "1"]
+        if event == "read":
+            assert answer["read_seq"] == 2
+
+
+def test_others_do_not_wait_for_what_somebody_has_said(held: Held) -> None:
+    with put_together(store=held) as chat:
+        chat.join("a", "lobby", "ann")
+        chat.join("b", "lobby", "bob")
+        chat.handlers.dispatch("a", "new message", ("hello",), None)
+        answers: list[Any] = []
+        with gevent.Timeout(PATIENCE_SECONDS):
+            chat.handlers.dispatch("b", "history", ({"room": "lobby"},), answers.append)
+        assert answers[0]["ok"] and answers[0]["messages"] == []
+        held.let()
+
+
+def test_a_connection_has_only_so_much_on_its_way(held: Held) -> None:
+    with put_together(store=held) as chat:
+        chat.join("a", "lobby", "ann")
+        answers: list[Any] = []
+
+        def send() -> None:
+            for number in range(MAX_APPENDING + 1):
+                chat.handlers.dispatch("a", "new message", (str(number),), answers.append)
+
+        sending = gevent.spawn(send)
+        gevent.sleep(0)
+        connection = chat.context.presence.connection("a")
+        assert connection is not None and connection.appending == MAX_APPENDING
+        assert not sending.ready() and chat.context.log.waiting <= MAX_APPENDING
+        held.let()
+        sending.join(PATIENCE_SECONDS)
+        chat.context.log.wait()
+        assert [answer["seq"] for answer in answers] == list(range(1, MAX_APPENDING + 2))
+        assert connection.appending == 0
+
+
+def test_what_a_connection_sends_after_it_went_is_not_handled(held: Held) -> None:
+    with put_together(store=held) as chat:
+        chat.join("a", "lobby", "ann")
+        chat.join("b", "lobby", "bob")
+        answers: list[Any] = []
+
+        def send() -> None:
+            chat.handlers.dispatch("a", "new message", ("hello",), None)
+            chat.handlers.dispatch("a", "leave room", ({"roomname": "lobby"},), answers.append)
+
+        sending = gevent.spawn(send)
+        gevent.sleep(0)
+        chat.handlers.disconnect("a", "transport close")
+        held.let()
+        sending.get(timeout=PATIENCE_SECONDS)
+        assert answers == []
+        assert [message["message"] for message in chat.outbox.received("b", "new message")] == ["hello"]
+
+
+def test_a_callback_that_blocks_holds_nobody_up_and_those_after_it_begin_in_order(chat: Parts) -> None:
+    chat.join("a", "lobby", "ann")
+    begun: list[str] = []
+    may_end = Event()
+
+    def block(message: Any) -> None:
+        begun.append(message["message"])
+        assert may_end.wait(PATIENCE_SECONDS)
+
+    chat.context.hooks.add("on_message", block)
+    for number in range(5):
+        assert chat.call("a", "new message", str(number))["ok"]
+    gevent.sleep(0)
+    assert begun == ["0", "1", "2", "3", "4"]
+    may_end.set()
 
 
 def test_a_connection_may_be_refused_with_a_code() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import gevent
 import pytest
+from gevent.event import Event
 
 from chatapp.chat.hooks import Hooks, PendingJoin, PendingMessage
 from chatapp.domain.messages import User
@@ -109,3 +112,22 @@ def test_what_ends_a_program_is_not_held_up(hooks: Hooks, verb: str) -> None:
     hooks.add("moment", end)
     with pytest.raises(KeyboardInterrupt):
         getattr(hooks, verb)("moment", PendingJoin("lobby", ANN))
+
+
+def test_callbacks_that_are_told_soon_may_block_and_begin_in_the_order_of_the_calls(hooks: Hooks) -> None:
+    assert not hooks.listens("on_message")
+    told: list[Any] = []
+    may_end = Event()
+
+    @partial(hooks.add, "on_message")
+    def block(message: Any) -> None:
+        told.append(message)
+        may_end.wait()
+
+    assert hooks.listens("on_message")
+    for number in range(3):
+        hooks.tell_soon("on_message", number)
+    assert told == []
+    gevent.sleep(0)
+    assert told == [0, 1, 2]
+    may_end.set()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import gevent.monkey
 import pytest
 from gevent.event import Event
 
@@ -414,6 +415,24 @@ def test_a_database_that_cannot_be_read_refuses_without_a_traceback(
         "the database failed: file is not a database"
     ] * 2
     assert capfd.readouterr().err == ""
+
+
+def test_threads_of_a_site_without_event_loop_may_ask_too(log: Log) -> None:
+    get_original = gevent.monkey.get_original
+    asked: list[int] = []
+
+    def ask() -> None:
+        log.check()
+        asked.append(threading.get_ident())
+
+    log.check()
+    for number in range(1, 4):
+        get_original("_thread", "start_new_thread")(ask, ())
+        with gevent.Timeout(PATIENCE_SECONDS):
+            while len(asked) < number:
+                gevent.sleep(0.001)
+    log.check()
+    assert threading.get_ident() not in asked
 
 
 def test_a_bug_in_reading_is_an_internal_error_that_is_logged_once(

@@ -19,7 +19,7 @@ from chatapp.log.database import Database
 from chatapp.log.memory import MemoryStore
 from chatapp.log.native import Done, Work
 from chatapp.log.sql import SqlStore
-from chatapp.log.store import Appended, Store
+from chatapp.log.store import Appended, Store, Visit
 from chatapp.log.writer import MAX_BATCH, GroupCommit, Job
 
 PATIENCE_SECONDS = 20
@@ -342,3 +342,114 @@ def test_what_cannot_be_written_before_the_end_is_refused(
 
 def test_a_writer_that_was_never_used_closes(memory: MemoryStore) -> None:
     commit(memory).close(PATIENCE_SECONDS)
+
+
+def test_a_job_is_submitted_without_waiting_and_its_outcome_or_refusal_handed_on_once(
+    sql: SqlStore,
+) -> None:
+    room, ann = lobby(sql)
+    writer, handed_on = commit(sql), []
+    for target_seq in (None, 99, None):
+        kind = Kind.MESSAGE if target_seq is None else Kind.EDIT
+        writer.submit(Job(Draft(room, ann, kind, "x", target_seq), then=handed_on.append))
+    assert handed_on == []
+    assert writer.wait(PATIENCE_SECONDS)
+    assert [type(outcome) for outcome in handed_on] == [Appended, NotFound, Appended]
+    assert writer.wait(PATIENCE_SECONDS) and len(handed_on) == 3
+
+
+def test_what_is_submitted_in_one_round_of_the_loop_is_one_batch(memory: MemoryStore) -> None:
+    sizes: list[int] = []
+
+    def run(work: Work, done: Done) -> None:
+        outcomes = work()
+        sizes.append(len(outcomes))
+        done(outcomes, None)
+
+    writer, job = commit(memory, run), message(memory)
+    for _ in range(7):
+        writer.submit(job())
+    writer.wait()
+    assert sizes == [7]
+
+
+def test_wait_ends_when_what_was_submitted_before_is_handed_on_whatever_comes_later(
+    memory: MemoryStore,
+) -> None:
+    handed_on: list[Any] = []
+    writer, job = commit(memory, max_waiting=10 * MAX_BATCH), message(memory, then=handed_on.append)
+    for _ in range(2 * MAX_BATCH):
+        writer.submit(job())
+
+    def talk() -> None:
+        while len(handed_on) < 5 * MAX_BATCH:
+            writer.submit(job())
+            gevent.sleep(0)
+
+    talking = gevent.spawn(talk)
+    assert writer.wait(PATIENCE_SECONDS)
+    assert len(handed_on) >= 2 * MAX_BATCH
+    assert not talking.ready()
+    talking.join(PATIENCE_SECONDS)
+
+
+def test_wait_gives_up_in_time(memory: MemoryStore) -> None:
+    gate = Gate()
+    writer, job = commit(memory, gate.run), message(memory)
+    writer.submit(job())
+    assert not writer.wait(0.01)
+    gate.open()
+    assert writer.wait(PATIENCE_SECONDS)
+
+
+def test_what_was_refused_at_the_end_is_not_handed_on_again_when_it_is_written_after_all(
+    memory: MemoryStore,
+) -> None:
+    gate, handed_on = Gate(), []
+    writer, job = commit(memory, gate.run), message(memory, then=handed_on.append)
+    writer.submit(job())
+    gevent.sleep(0)
+    writer.close(0.01)
+    gate.open()
+    gevent.sleep(0)
+    gevent.sleep(0)
+    assert [type(outcome) for outcome in handed_on] == [StorageUnavailable]
+
+
+def test_what_was_refused_at_the_end_is_not_begun_any_more(memory: MemoryStore) -> None:
+    gate, handed_on = Gate(), []
+    writer, job = commit(memory, gate.run), message(memory, then=handed_on.append)
+    writer.submit(job())
+    closing = gevent.spawn(writer.close, 0)
+    closing.join(PATIENCE_SECONDS)
+    gate.open()
+    for _ in range(5):
+        gevent.sleep(0)
+    assert len(handed_on) == 1 and len(gate.sizes) <= 1
+
+
+def test_visits_of_a_batch_are_looked_up_together_and_in_the_order_of_the_log(sql: SqlStore) -> None:
+    room, ann = lobby(sql)
+    writer, job = commit(sql), message(sql)
+
+    def visit(joins: bool) -> Job:
+        return Job(visit=Visit(room.id, ann.id, joins), writes=joins)
+
+    work = Job(visit=Visit(room.id, ann.id, False), work=lambda tx, visited: ("seen", visited), writes=False)
+    jobs = [visit(False), job(), visit(True), work, job(), visit(False)]
+    found = outcomes(submitted(writer, jobs))
+    assert [found[0], *found[2:4], found[5]] == [(0, 0), (1, 1), ("seen", (1, 1)), (2, 1)]
+
+
+def test_a_visit_that_meets_a_bug_hurts_no_other(sql: SqlStore, caplog: pytest.LogCaptureFixture) -> None:
+    room, ann = lobby(sql)
+
+    def fail_on(tx: Any, visited: Any) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    jobs = [Job(visit=Visit(room.id, ann.id, True)) for _ in range(4)]
+    jobs[1].work = fail_on
+    found = outcomes(submitted(commit(sql), jobs))
+    assert isinstance(found.pop(1), Internal)
+    assert found == [(0, 0)] * 3
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]

@@ -1,0 +1,1 @@
+"""What chatapp is to bear, as figures with their bounds."""

@@ -1,0 +1,1 @@
+"""Servers that do chatapp's basic work on other engines: join, broadcast, acknowledge."""
