@@ -147,6 +147,12 @@ def mark(word: str) -> str:
     return str(len(called))
 
 
+@app.get("/sessions")
+def get_sessions() -> str:
+    """Return how many sessions there are."""
+    return str(len(chat.sio.eio.sockets))
+
+
 @app.get("/pid")
 def get_pid() -> str:
     return str(os.getpid())

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from clients import wait_until
+from raw_websocket import CLOSE, PING, RawWebSocket, frame
 from servers import HOSTINGS, PATIENCE_SECONDS, ServerProcess, running
 
 TESTS = Path(__file__).parent
@@ -39,7 +40,7 @@ def hosted(hosting: str, directory: Path, **settings: str) -> Iterator[ServerPro
 def check_output(server: ServerProcess) -> None:
     """Fail if the server printed a traceback or a warning of Python's."""
     output = "".join(server.output)
-    assert "Traceback" not in output and "Warning:" not in output, output
+    assert "Traceback" not in output and "Warning:" not in output, output[-4000:]
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,17 @@ def mark(server: ServerProcess) -> tuple[int, int]:
     calls = int(get(server.url, f"/mark/{word}").body)
     wait_until(lambda: f"MARK {word}\n" in server.output[-50:], "the mark")
     return server.output.index(f"MARK {word}\n") + 1, calls
+
+
+def opens_websocket(url: str, query: str) -> bool:
+    """Return whether a WebSocket opens for this query, rather than being refused or closed at once."""
+    with RawWebSocket(url, query=query) as client:
+        if not client.head.startswith(b"HTTP/1.1 101 "):
+            assert client.head.startswith(b"HTTP/1.1 400 "), client.head
+            return False
+        # gevent-websocket's worker makes the handshake before it asks us.
+        client.send(frame(PING))
+        return client.receive()[0] != CLOSE
 
 
 class Polling:

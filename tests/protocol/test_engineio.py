@@ -14,17 +14,11 @@ import time
 import pytest
 
 from clients import wait_until
-from protocol_peer import SEPARATOR, Polling, Request, ask, called, get
+from protocol_peer import SEPARATOR, Polling, Request, ask, called, get, mark, opens_websocket
 from raw_websocket import BINARY, CLOSE, TEXT, RawWebSocket, close_frame, frame
 from servers import ServerProcess
 
 OPEN_KEYS = {"sid", "upgrades", "pingInterval", "pingTimeout", "maxPayload"}
-
-
-def refuses_websocket(server: ServerProcess, query: str) -> bool:
-    with RawWebSocket(server.url, query=query) as client:
-        assert client.is_closed()
-        return client.head.startswith(b"HTTP/1.1 400 ")
 
 
 # Handshake
@@ -232,9 +226,22 @@ def test_two_posts_at_once_end_the_session(server: ServerProcess) -> None:
         head = f"POST /socket.io/?{polling.query} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
         slow.sendall(head.encode() + body[:5])
         get(server.url, "/pid")
-        assert polling.post('422["echo",2]').status == 400
+        second = polling.post('422["echo",2]')
         slow.sendall(body[5:])
+        assert slow.recv(65536)
+    assert second.status == 400
     assert polling.is_over()
+
+
+def test_a_body_that_breaks_off_is_no_fault_of_the_server(server: ServerProcess) -> None:
+    polling = Polling(server.url)
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        head = f"POST /socket.io/?{polling.query} HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n"
+        slow.sendall(head.encode() + b"42[")
+        get(server.url, "/pid")
+    start, _ = mark(server)
+    get(server.url, "/pid")
+    assert "Traceback" not in "".join(server.output[start:]), server.output[start:]
 
 
 # What a poll was handed is not lost with its connection (ours; the document does not speak of it).
@@ -294,7 +301,7 @@ def test_an_invalid_packet_closes_the_websocket(server: ServerProcess, text: str
     ],
 )
 def test_a_websocket_that_opens_nothing_is_refused(server: ServerProcess, query: str) -> None:
-    assert refuses_websocket(server, query)
+    assert not opens_websocket(server.url, query)
 
 
 def test_a_session_begun_by_websocket_cannot_be_polled_nor_taken_over(server: ServerProcess) -> None:
@@ -302,7 +309,7 @@ def test_a_session_begun_by_websocket_cannot_be_polled_nor_taken_over(server: Se
         sid = client.open_session()["sid"]
         assert ask(server.url, query=f"EIO=4&transport=polling&sid={sid}").status == 400
         assert ask(server.url, "POST", f"EIO=4&transport=polling&sid={sid}", b"3").status == 400
-        assert refuses_websocket(server, f"EIO=4&transport=websocket&sid={sid}")
+        assert not opens_websocket(server.url, f"EIO=4&transport=websocket&sid={sid}")
         assert client.call("echo", "still here") == "still here"
 
 

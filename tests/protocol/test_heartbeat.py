@@ -1,6 +1,6 @@
 """Engine.IO's protocol, version 4: the server pings, and whoever does not answer is gone ("Heartbeat").
 
-The times are those of the official test suite.
+The official test suite has 0.3 and 0.2 seconds; ours have to be shorter, for there are many of us.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 import pytest
 
 from clients import wait_until
-from protocol_peer import Polling, check_output, hosted
+from protocol_peer import Polling, check_output, hosted, mark
 from raw_websocket import CLOSE, RawWebSocket, frame
 from servers import HOSTINGS, ServerProcess
 
-PING_INTERVAL_SECONDS, PING_TIMEOUT_SECONDS = 0.3, 0.2
+PING_INTERVAL_SECONDS, PING_TIMEOUT_SECONDS = 0.2, 0.1
 
 #: How late a server may be that shares its machine.
-LATE_SECONDS = 1.0
+LATE_SECONDS = 0.8
 
 
 @pytest.fixture(scope="module", params=HOSTINGS)
@@ -38,7 +38,7 @@ def server(
 
 def test_the_handshake_tells_the_times_in_milliseconds(server: ServerProcess) -> None:
     session = Polling(server.url, connect=False).session
-    assert (session["pingInterval"], session["pingTimeout"]) == (300, 200)
+    assert (session["pingInterval"], session["pingTimeout"]) == (200, 100)
 
 
 def test_a_polling_client_that_answers_pings_stays(server: ServerProcess) -> None:
@@ -99,9 +99,8 @@ def test_a_polling_client_that_does_not_answer_is_gone(server: ServerProcess, co
 
 def test_a_client_that_neither_polls_nor_posts_is_gone(server: ServerProcess) -> None:
     polling = Polling(server.url)
-    until = time.monotonic() + PING_INTERVAL_SECONDS + PING_TIMEOUT_SECONDS + LATE_SECONDS
-    # This method is refused whether there is a session or not, so it keeps nothing alive.
-    wait_until(lambda: time.monotonic() > until, "the timeout", every_seconds=0.05)
+    start, _ = mark(server)
+    wait_until(lambda: any("ping timeout" in line for line in server.output[start:]), "its end")
     assert polling.is_over()
 
 
