@@ -35,6 +35,9 @@ class Figures:
     p99_ms: float
     #: For what share of the time the load generator had something to do: near 1 it was the bottleneck.
     generator_load: float
+    #: How much of its core the load generator got: below 1 something else ran there, and maybe beside the
+    #: server too.
+    core_share: float
     kb_per_connection: float | None = None
     cpu_us_per_connect: float | None = None
 
@@ -80,6 +83,7 @@ def measure(contender: Contender, load: Load, course: Course, cores: Cores, *, s
         p50_ms=tally.latency_ms(50),
         p99_ms=tally.latency_ms(99),
         generator_load=tally.generator_load,
+        core_share=tally.core_share,
         kb_per_connection=kb if clients >= MIN_CLIENTS_FOR_MEMORY else None,
         cpu_us_per_connect=cpu_us if clients >= MIN_CLIENTS_FOR_CPU else None,
     )

@@ -12,6 +12,8 @@ from benchmarks.measure import Figures
 
 #: From here on the load generator may have been what limited the rate.
 GENERATOR_LIMIT = 0.9
+#: With less of its core than this something else was going on.
+LEAST_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,13 @@ def number(value: float) -> str:
 
 def _notes(rows: Sequence[Row]) -> str:
     notes = []
+    shares = [run.core_share for row in rows for run in row.runs if isinstance(run, Figures)]
+    if short := [share for share in shares if share < LEAST_SHARE]:
+        got = f"the load generator got {100 * min(short):.0f} % of its core and more"
+        notes.append(
+            f"- In {len(short)} of {len(shares)} runs {got}: deliveries/s and latency are those of a machine"
+            " that did something else."
+        )
     for row in rows:
         where = f"{row.name}, {row.load.title}, {'each message' if row.stores else 'nothing'} stored"
         share = row.median(COLUMNS[-1])

@@ -42,6 +42,8 @@ class Tally:
     deliveries: int = 0
     #: The time in which the load generator found nothing to read.
     idle_seconds: float = 0.0
+    #: The processor time that the load generator got: all, since it never sleeps, if its core is its own.
+    cpu_seconds: float = 0.0
     marks_at_probes: int = 0
     latencies_seconds: list[float] = field(default_factory=list)
 
@@ -49,6 +51,11 @@ class Tally:
     def generator_load(self) -> float:
         """For what share of the time the load generator had something to do."""
         return 1 - self.idle_seconds / self.seconds
+
+    @property
+    def core_share(self) -> float:
+        """How much of its core the load generator got."""
+        return self.cpu_seconds / self.seconds
 
     def latency_ms(self, percent: int) -> float:
         """Return the latency that so many percent of the messages did not exceed."""
@@ -115,6 +122,7 @@ class Traffic:
         tally = Tally()
         gc.disable()
         try:
+            cpu_started = time.process_time()
             started = heard_at = time.perf_counter()
             deadline = started + seconds
             while (now := time.perf_counter()) < deadline or self._has_to_go_on(tally):
@@ -127,6 +135,7 @@ class Traffic:
                     last = bytes(self._buffer[:200])
                     raise BenchmarkError(f"nothing came for {_STALL_SECONDS:.0f} seconds, last {last!r}")
             tally.seconds = time.perf_counter() - started
+            tally.cpu_seconds = time.process_time() - cpu_started
         finally:
             gc.enable()
         self._check(tally)

@@ -72,7 +72,7 @@ class Handlers:
         logger.info("a client connected; %d are", self._context.presence.connections())
 
     def _refused(self, refusal: Refusal) -> ConnectionRefusedError:
-        self._context.metrics.refusals.labels(refusal.code).inc()
+        self._context.metrics.refusals.count(refusal.code)
         return ConnectionRefusedError(refusal.message, refusal.to_wire())
 
     def disconnect(self, sid: str, reason: str) -> None:
@@ -123,7 +123,7 @@ class Handlers:
 
     def refuse(self, sid: str, refusal: Refusal, ack: SendAck) -> None:
         """Tell a client why its request is not carried out."""
-        self._context.metrics.refusals.labels(refusal.code).inc()
+        self._context.metrics.refusals.count(refusal.code)
         if ack is not None:
             ack({"ok": False, "error": refusal.to_wire()})
         else:

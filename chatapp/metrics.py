@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import collections
+from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+
+class Tally(Collector):
+    """Counts what happens in the event loop, by one label. prometheus-client's own counter takes a lock,
+    and 2 µs, for each."""
+
+    def __init__(self, name: str, text: str, label: str) -> None:
+        self._name, self._text, self._label = name, text, label
+        self._counts: collections.Counter[str] = collections.Counter()
+
+    def count(self, value: str) -> None:
+        """Count one."""
+        self._counts[value] += 1
+
+    def collect(self) -> Iterable[Metric]:
+        """See prometheus-client."""
+        family = CounterMetricFamily(self._name, self._text, labels=[self._label])
+        for value, count in list(self._counts.items()):
+            family.add_metric([value], count)
+        yield family
 
 
 class Metrics:
@@ -12,18 +35,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.entries = Counter(
-            "chatapp_entries", "Entries committed to the logs", ["kind"], registry=self.registry
-        )
-        self.refusals = Counter(
-            "chatapp_refusals", "Requests refused, by code", ["code"], registry=self.registry
-        )
-        self.ends = Counter(
-            "chatapp_ends",
-            "Connections that ended or were not let in, by reason",
-            ["why"],
-            registry=self.registry,
-        )
+        self.entries = self._tally("chatapp_entries", "Entries committed to the logs", "kind")
+        self.refusals = self._tally("chatapp_refusals", "Requests refused, by code", "code")
+        self.ends = self._tally("chatapp_ends", "Connections that ended or were not let in, by reason", "why")
         self.batch_size = Histogram(
             "chatapp_commit_jobs",
             "Jobs in one transaction",
@@ -40,9 +54,10 @@ class Metrics:
             "chatapp_trimmed_entries", "Entries deleted by the retention", registry=self.registry
         )
 
-    def count_end(self, why: str) -> None:
-        """Count a connection that ended, or was not let in."""
-        self.ends.labels(why).inc()
+    def _tally(self, name: str, text: str, label: str) -> Tally:
+        tally = Tally(name, text, label)
+        self.registry.register(tally)
+        return tally
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a value that is read when it is asked for."""

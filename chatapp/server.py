@@ -69,7 +69,7 @@ class ChatServer:
         self.metrics = Metrics()
         self._origins = Origins(settings.app)
         #: python-socketio's server, for events of the host's own: ``chat.sio.on("my event", …)``.
-        self.sio = SocketServer(settings, self._origins, self.metrics.count_end)
+        self.sio = SocketServer(settings, self._origins, self.metrics.ends.count)
         self._site_auth = SiteAuth(settings.auth)
         self._app: flask.Flask | None = None
         self._served: WSGIServer | None = None
@@ -80,7 +80,7 @@ class ChatServer:
         settings = self.settings
         context = self._context = Context(
             settings=settings,
-            log=open_log(settings, self.metrics.observe_commit),
+            log=open_log(settings, self.metrics.observe_commit, self.sio.eio.reactor.soon),
             presence=Presence(settings.limits.leave_grace_seconds),
             delivery=SocketDelivery(self.sio),
             hooks=self.hooks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from benchmarks.bounds.trial import Figure, Trial
+from benchmarks.bounds.trial import Figure, Trial, core_share
 from benchmarks.crowd import Crowd
 from benchmarks.loads import Load
 from benchmarks.measure import Use, rehearse
@@ -48,3 +48,4 @@ def figures(trial: Trial) -> Iterator[Figure]:
         yield Figure(f"{title}, p99", tally.latency_ms(99), "ms", at_most=MOST_P99_MS)
         yield Figure(f"{title}, the slowest", max(tally.latencies_seconds) * 1e3, "ms")
         yield Figure(f"{title}, all of it and the pings", 100 * cpu, "% of a core")
+        yield core_share(tally)

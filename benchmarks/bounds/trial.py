@@ -8,6 +8,7 @@ from benchmarks.contenders import Contender
 from benchmarks.measure import Course
 from benchmarks.processes import Cores
 from benchmarks.table import number
+from benchmarks.traffic import Tally
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Figure:
         else:
             return line
         return f"{line}: {'holds' if self.holds() else 'FAILS'}"
+
+
+def core_share(*tallies: Tally) -> Figure:
+    """Return how much of its core the load generator got, at least: all on a machine that is idle."""
+    share = min(tally.core_share for tally in tallies)
+    return Figure("meanwhile the load generator got", 100 * share, "% of its core")
 
 
 @dataclass(frozen=True)

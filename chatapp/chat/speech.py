@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter
-
 from chatapp.chat.context import Ack, Context
 from chatapp.chat.hooks import PendingMessage
 from chatapp.domain.messages import Draft, Kind, Room, User
@@ -26,7 +24,6 @@ class Speech:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._counters: dict[Kind, Counter] = {}
 
     def say(self, connection: Connection, request: Say, ack: Ack) -> None:
         """Say something in a room."""
@@ -130,10 +127,7 @@ class Speech:
         if appended.repeated:
             return
         kind = appended.entry.kind
-        counter = self._counters.get(kind)
-        if counter is None:
-            counter = self._counters[kind] = self._context.metrics.entries.labels(kind.value)
-        counter.inc()
+        self._context.metrics.entries.count(kind.value)
         self._deliver(room, appended, skip_sid)
         if not kind.is_change:
             self._tell(room, appended)

@@ -55,8 +55,8 @@ class EngineServer(engineio.Server):
         self._requests = Requests(self)
         self._addresses: collections.Counter[str] = collections.Counter()
         self._is_closing = False
-        #: Handle a Socket.IO packet, or bytes that may be an attachment. Set once.
-        self.packets: Callable[[Session, Packet | bytes], None]
+        #: Handles a Socket.IO packet, or bytes that may be an attachment; see `session.Host`. Set once.
+        self.on_packet: Callable[[Session, Packet | bytes], None]
 
     def handle_request(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request: the WSGI application."""
@@ -103,10 +103,6 @@ class EngineServer(engineio.Server):
         return session, encode_frame(TEXT, b"0" + orjson.dumps(opened))
 
     # What sessions tell
-
-    def on_packet(self, session: Session, packet: Packet | bytes) -> None:
-        """See `session.Host`."""
-        self.packets(session, packet)
 
     def on_end(self, session: Session) -> None:
         """See `session.Host`."""

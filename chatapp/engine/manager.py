@@ -9,6 +9,8 @@ from typing import Any
 import socketio
 from socketio import packet
 
+from chatapp.engine.session import Session
+
 
 class Manager(socketio.Manager):
     """Differs in what it costs: a client is in no room of its own, for its sid says where it is; one that
@@ -20,7 +22,17 @@ class Manager(socketio.Manager):
     def __init__(self, max_callbacks: int) -> None:
         super().__init__()
         self._max_callbacks = max_callbacks
+        #: Those in namespace /, by their sid.
+        self.sessions: dict[str, Session] = {}
         self._rooms_of: collections.defaultdict[tuple[str, str], set[Any]] = collections.defaultdict(set)
+
+    def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        """See python-socketio."""
+        sid: str | None = super().pre_connect(eio_sid, namespace)
+        session = self.server.eio.sockets.get(eio_sid)
+        if sid is not None and session is not None and namespace == "/":
+            self.sessions[sid] = session
+        return sid
 
     def emit(
         self,
@@ -78,6 +90,8 @@ class Manager(socketio.Manager):
         for room in [*self._rooms_of.pop((namespace, sid), ()), None]:
             super().basic_leave_room(sid, namespace, room)
         self.callbacks.pop(sid, None)
+        if namespace == "/":
+            self.sessions.pop(sid, None)
         for waiting in (self.pending_connect, self.pending_disconnect):
             if sid in waiting.get(namespace, ()):
                 waiting[namespace].remove(sid)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import logging
 import select
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import gevent
@@ -73,8 +74,9 @@ class Reactor:
         self._idle: list[greenlet.greenlet] = []
         self._working = 0
         self._dispatch_is_due = False
+        self._calls: list[Callable[[], None]] = []
         self._dirty: list[Flushable] = []
-        self._flush_is_due = False
+        self._is_in_round = False  # the end of a round is coming, in which all of these have their turn
 
     def open(self) -> None:
         """Start to look; no-op if started."""
@@ -118,12 +120,14 @@ class Reactor:
 
     def _look(self) -> None:
         watched = self._watched
+        self._is_in_round = True
         for fd, mask in self._epoll.poll(0, _EVENTS):
             what = watched.get(fd)
             if what is not None:
                 what.ready(mask)
         if self._lanes:
             self._dispatch()
+        self._end_round()
 
     # Work
 
@@ -168,16 +172,32 @@ class Reactor:
             self._idle.append(greenlet.getcurrent())
             self._hub.switch()
 
-    # Output
+    # The end of a round of the loop
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call it at the end of this round, before output is flushed. It must not block."""
+        self._calls.append(call)
+        self._ask_for_end()
 
     def flush_soon(self, what: Flushable) -> None:
-        """Flush it at the end of this round of the loop. To be called once until that has happened."""
+        """Flush it at the end of this round. To be called once until that has happened."""
         self._dirty.append(what)
-        if not self._flush_is_due:
-            self._flush_is_due = True
-            self._hub.loop.run_callback(self._flush)
+        self._ask_for_end()
 
-    def _flush(self) -> None:
+    def _ask_for_end(self) -> None:
+        if not self._is_in_round:
+            self._is_in_round = True
+            self.open()
+            self._hub.loop.run_callback(self._end_round)
+
+    def _end_round(self) -> None:
+        while self._calls:
+            calls, self._calls = self._calls, []
+            for call in calls:
+                try:
+                    call()
+                except Exception:
+                    logger.exception("what was due failed")
         dirty, self._dirty = self._dirty, []
         if len(dirty) > _FLUSHES:
             dirty, self._dirty = dirty[:_FLUSHES], dirty[_FLUSHES:]
@@ -186,6 +206,6 @@ class Reactor:
                 what.flush()
             except Exception:
                 logger.exception("writing to a connection failed")
-        self._flush_is_due = bool(self._dirty)
-        if self._dirty:
-            self._hub.loop.run_callback(self._flush)
+        self._is_in_round = False
+        if self._dirty or self._calls:
+            self._ask_for_end()

@@ -62,7 +62,7 @@ class SocketServer(socketio.Server):
         )
         #: Set once, before the first request.
         self.dispatcher: Dispatcher
-        self.eio.packets = self._handle_packet
+        self.eio.on_packet = self._handle_packet
 
     def _engineio_server_class(self) -> type[EngineServer]:
         return EngineServer
@@ -163,7 +163,7 @@ class SocketDelivery:
     for all who hear it."""
 
     def __init__(self, server: SocketServer) -> None:
-        self._server = server
+        self._sessions: dict[str, Session] = server.manager.sessions
         self._rooms: dict[int, Audience] = {}
         self._users: dict[int, Audience] = {}
 
@@ -174,33 +174,28 @@ class SocketDelivery:
         self._send(self._users.get(user_id), event, data, skip_sid)
 
     def to_connection(self, sid: str, event: str, data: Any) -> None:
-        session = self._session(sid)
+        session = self._sessions.get(sid)
         if session is not None:
             session.put(event_frame(event, data))
 
     def to_all(self, event: str, data: Any) -> None:
         frame = event_frame(event, data)
-        for _, eio_sid in self._server.manager.get_participants("/", None):
-            self._server.eio.sockets[eio_sid].put(frame)
+        for session in self._sessions.values():
+            session.put(frame)
 
     def add_to_room(self, sid: str, room_id: int) -> None:
         self._add(self._rooms, room_id, sid)
 
     def remove_from_room(self, sid: str, room_id: int) -> None:
-        session, audience = self._session(sid), self._rooms.get(room_id)
+        session, audience = self._sessions.get(sid), self._rooms.get(room_id)
         if session is not None and audience is not None:
             audience.remove(session)
 
     def add_to_user(self, sid: str, user_id: int) -> None:
         self._add(self._users, user_id, sid)
 
-    def _session(self, sid: str) -> Session | None:
-        eio_sid = self._server.manager.eio_sid_from_sid(sid, "/")
-        session: Session | None = self._server.eio.sockets.get(eio_sid)
-        return session
-
     def _add(self, audiences: dict[int, Audience], number: int, sid: str) -> None:
-        session = self._session(sid)
+        session = self._sessions.get(sid)
         if session is not None:
             (audiences.get(number) or Audience(audiences, number)).add(session)
 
@@ -208,7 +203,7 @@ class SocketDelivery:
         if not audience:
             return
         frame = event_frame(event, data)
-        skipped = None if skip_sid is None else self._session(skip_sid)
+        skipped = None if skip_sid is None else self._sessions.get(skip_sid)
         for session in audience:
             if session is not skipped:
                 session.put(frame)

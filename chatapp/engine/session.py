@@ -53,8 +53,8 @@ class Host(Protocol):
     ping_interval: float
     ping_timeout: float
 
-    def on_packet(self, session: Session, packet: Packet | bytes) -> None:
-        """Handle a message, in the session's lane: may block. Raises Fault."""
+    #: Handles a message, in the session's lane: may block. Raises Fault.
+    on_packet: Callable[[Session, Packet | bytes], None]
 
     def on_end(self, session: Session) -> None:
         """Let go of the session at once. Must not block."""

@@ -12,6 +12,7 @@ from chatapp.domain.messages import Change, Draft, Item, Room, User, conversatio
 from chatapp.domain.names import Name, RoomName
 from chatapp.errors import Refusal
 from chatapp.log.database import Database
+from chatapp.log.immediate import Immediate
 from chatapp.log.memory import MemoryStore
 from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended, Standing, Store, Visit, Visited
@@ -83,6 +84,7 @@ class Log:
         page_bytes: int = 262_144,
         clock: Callable[[], float] = time.time,
         observe: Callable[[int, float], None] = lambda size, seconds: None,
+        soon: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -90,13 +92,16 @@ class Log:
         self._catch_up = catch_up
         self._page_bytes = page_bytes
         self._threads = Threads(store, readers)
-        self._writer = GroupCommit(
-            store,
-            run=self._threads.write,
-            max_waiting=max_waiting,
-            clock=clock,
-            observe=observe,
-        )
+        self._writer: GroupCommit | Immediate = Immediate(store, clock)
+        if readers:
+            self._writer = GroupCommit(
+                store,
+                run=self._threads.write,
+                max_waiting=max_waiting,
+                clock=clock,
+                observe=observe,
+                soon=soon,
+            )
 
     # In the order of the commits
 
@@ -348,8 +353,13 @@ def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
-def open_log(settings: Settings, observe: Callable[[int, float], None] = lambda size, seconds: None) -> Log:
-    """Return the log that ``[storage]`` and ``[history]`` describe. Opens nothing yet."""
+def open_log(
+    settings: Settings,
+    observe: Callable[[int, float], None] = lambda size, seconds: None,
+    soon: Callable[[Callable[[], None]], None] | None = None,
+) -> Log:
+    """Return the log that ``[storage]`` and ``[history]`` describe. Opens nothing yet. For `observe` and
+    `soon` see `GroupCommit`."""
     store: Store
     url = settings.storage_url
     if url is None:
@@ -369,4 +379,5 @@ def open_log(settings: Settings, observe: Callable[[int, float], None] = lambda 
         catch_up=settings.history.catch_up,
         page_bytes=settings.history.page_bytes,
         observe=observe,
+        soon=soon,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -11,6 +11,8 @@ from chatapp.domain.messages import Draft, Entry, Item, Message, Room, User, con
 from chatapp.domain.names import Name, RoomName, name_key
 from chatapp.errors import NameTaken, NotFound, Refusal
 from chatapp.log.store import Appended, Head, Standing, Visit, Visited, new_user_id
+
+_NOTHING: AbstractContextManager[None] = nullcontext()
 
 
 @dataclass(slots=True)
@@ -44,13 +46,11 @@ class MemoryStore:
         self._rooms: dict[int, _Room] = {}
         self._by_key: dict[str, _Room] = {}
 
-    @contextmanager
-    def transaction(self, *, write: bool) -> Iterator[None]:
-        yield None
+    def transaction(self, *, write: bool) -> AbstractContextManager[None]:
+        return _NOTHING
 
-    @contextmanager
-    def savepoint(self, tx: None) -> Iterator[None]:
-        yield
+    def savepoint(self, tx: None) -> AbstractContextManager[None]:
+        return _NOTHING
 
     def close(self) -> None:
         """Nothing is open."""

@@ -33,10 +33,7 @@ class Threads:
     def write(self, work: Work, done: Done) -> None:
         """Run ``work()`` in the writer's thread and, in the event loop, ``done(result, error)``. One at a
         time: the next when the one before is done."""
-        if self._readers:
-            self._writer.do(work, done)
-        else:
-            done(work(), None)
+        self._writer.do(work, done)
 
     def read(self, work: Callable[[Any], T]) -> T:
         """Return ``work(tx)``, run in a transaction of its own. Raises the refusal."""

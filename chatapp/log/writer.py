@@ -51,7 +51,8 @@ class GroupCommit:
     """Takes whatever waits and has it written in one transaction.
 
     There is no timer: while one batch is written the next one gathers, so batches grow with the load
-    and a lone message waits for nobody. ``run(work, done)`` calls `work` where it may block (a native
+    and a lone message waits for nobody. ``soon(call)`` has a batch begun in the loop, once what goes on in
+    it now is over. ``run(work, done)`` calls `work` where it may block (a native
     thread) and then ``done(result, error)`` in the event loop. There is no greenlet either: a batch
     begins and ends in callbacks of the loop, for switching to one and waking it costs more than they do.
     """
@@ -64,8 +65,10 @@ class GroupCommit:
         max_waiting: int,
         clock: Callable[[], float] = time.time,
         observe: Callable[[int, float], None] = lambda size, seconds: None,
+        soon: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self._store = store
+        self._soon = soon or _in_next_round
         self._run = run
         self._max_waiting = max_waiting
         self._clock = clock
@@ -93,7 +96,7 @@ class GroupCommit:
         self._waiting.append(job)
         if not self._is_busy:
             self._is_busy = True
-            get_hub().loop.run_callback(self._begin)
+            self._soon(self._begin)
 
     def carry_out(self, job: Job) -> Any:
         """Submit `job` and wait until it is handed on; return its outcome or raise its refusal."""
@@ -154,7 +157,7 @@ class GroupCommit:
         self._observe(len(batch), time.perf_counter() - self._began_seconds)
         self._hand_on(batch, outcomes)
         if self._waiting:
-            get_hub().loop.run_callback(self._begin)
+            self._soon(self._begin)
         else:
             self._is_busy = False
 
@@ -238,6 +241,10 @@ def _kind(job: Job) -> type[Draft] | type[Visit] | None:
     if job.draft is not None:
         return Draft
     return None if job.visit is None else Visit
+
+
+def _in_next_round(call: Callable[[], None]) -> None:
+    get_hub().loop.run_callback(call)
 
 
 def closing() -> StorageUnavailable:

@@ -34,6 +34,7 @@ FIGURES = Figures(
     p50_ms=1.0,
     p99_ms=5.0,
     generator_load=0.5,
+    core_share=1.0,
     kb_per_connection=20.0,
     cpu_us_per_connect=400.0,
 )
@@ -223,6 +224,11 @@ def test_a_run_that_failed_is_told_below_the_table_and_spoils_no_median() -> Non
 def test_a_load_generator_at_its_limit_is_told_below_the_table() -> None:
     row = Row(LOADS["hall"], False, "chatapp", [replace(FIGURES, generator_load=0.95)])
     assert "generator was at its limit" in table([row]).splitlines()[-1]
+
+
+def test_a_machine_that_did_something_else_is_told_below_the_table() -> None:
+    row = Row(LOADS["hall"], False, "chatapp", [FIGURES, replace(FIGURES, core_share=0.5)])
+    assert "In 1 of 2 runs the load generator got 50 % of its core" in table([row]).splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,16 @@ def lines(metrics: Metrics) -> list[str]:
 
 def test_what_happened_is_counted_by_kind_and_code() -> None:
     metrics = Metrics()
-    metrics.entries.labels("message").inc()
-    metrics.entries.labels("message").inc()
-    metrics.entries.labels("edit").inc()
-    metrics.refusals.labels("not_in_room").inc()
+    for kind in ("message", "message", "edit"):
+        metrics.entries.count(kind)
+    metrics.refusals.count("not_in_room")
+    metrics.ends.count("ping timeout")
     metrics.trimmed.inc(7)
     assert {
         'chatapp_entries_total{kind="message"} 2.0',
         'chatapp_entries_total{kind="edit"} 1.0',
         'chatapp_refusals_total{code="not_in_room"} 1.0',
+        'chatapp_ends_total{why="ping timeout"} 1.0',
         "chatapp_trimmed_entries_total 7.0",
     } <= set(lines(metrics))
 
