@@ -34,6 +34,7 @@ def hosted(hosting: str, directory: Path, **settings: str) -> Iterator[ServerPro
         command = [*HOSTINGS[hosting][:-1], "protocol_host:app"]
     settings = {"STORAGE_URL": "none", **settings}
     with running(directory=directory, command=command, cwd=TESTS, **settings) as server:
+        get(server.url, "/pid")  # gunicorn listens before its worker is there
         yield server
 
 
