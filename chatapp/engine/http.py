@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -35,12 +36,14 @@ _BODY_SECONDS = 10
 
 
 class Refused(Exception):
-    """The request is answered with this status and sentence."""
+    """The request is answered with this status and sentence, and nothing more is read if it `ends` its
+    connection."""
 
-    def __init__(self, status: str, reason: str, *headers: tuple[str, str]) -> None:
+    def __init__(self, status: str, reason: str, *headers: tuple[str, str], ends: bool = False) -> None:
         super().__init__(reason)
         self.status = status
         self.headers = headers
+        self.ends = ends
 
 
 class Engine(Protocol):
@@ -82,8 +85,12 @@ class Requests:
             body = json.dumps(str(refused)).encode()
             if environ.get("wsgi.websocket") is not None:
                 return self._refuse_websocket(environ, start_response)
-            headers = [("Content-Type", "application/json"), *refused.headers, *cors]
-            return _respond(start_response, refused.status, headers, body)
+            headers = [("Content-Type", "application/json"), *refused.headers]
+            # A server would read on to the end of a body, however long it is.
+            if refused.ends and (taken := take(environ, start_response)) is not None:
+                self._hold(taken, cors, lambda poll: None).respond(refused.status, headers, body)
+                return taken.let_go()
+            return _respond(start_response, refused.status, [*headers, *cors], body)
 
     def _cors(self, environ: Environ) -> Headers:
         """Return the headers that let a page of another origin read the answer. Raises Refused."""
@@ -154,9 +161,11 @@ class Requests:
             waiting = WaitingPoll()
             session.hold(waiting)
             return _respond(start_response, "200 OK", [CONTENT_TYPE, *cors], waiting.wait())
-        engine = self._engine
-        session.hold(Poll(taken.socket, cors, engine.reactor, engine.deadlines, session.poll_lost))
+        session.hold(self._hold(taken, cors, session.poll_lost))
         return taken.let_go()
+
+    def _hold(self, taken: Taken, cors: Headers, on_lost: Callable[[Poll], None]) -> Poll:
+        return Poll(taken.socket, cors, self._engine.reactor, self._engine.deadlines, on_lost)
 
     @staticmethod
     def _check_polling(session: Session) -> None:
@@ -169,7 +178,21 @@ class Requests:
         if session is None:
             raise bad("There is no such session.")
         self._check_polling(session)
+        if session.is_posting:
+            session.end("two posts at once")
+            raise bad("Two posts at once.")
+        session.is_posting = True
+        try:
+            self._take_post(session, environ)
+        finally:
+            session.is_posting = False
+        return _respond(start_response, "200 OK", [CONTENT_TYPE, *cors], b"ok")
+
+    def _take_post(self, session: Session, environ: Environ) -> None:
+        """Handle all packets of a POST, or none. Raises Refused."""
         body = self._body(environ)
+        if session.closed:
+            raise bad("The session is over.")
         try:
             messages = [
                 session.parse(packet)
@@ -195,20 +218,22 @@ class Requests:
         done.wait()
         if failed:
             raise bad("A packet is not allowed.")
-        return _respond(start_response, "200 OK", [CONTENT_TYPE, *cors], b"ok")
 
     def _body(self, environ: Environ) -> bytes:
         most = self._engine.limits.frame_bytes
         declared = environ.get("CONTENT_LENGTH") or ""
-        too_big = Refused("413 Content Too Large", f"At most {most} bytes.", ("Connection", "close"))
+        too_big = Refused("413 Content Too Large", f"At most {most} bytes.", ends=True)
         if declared.isdigit() and int(declared) > most:
             raise too_big
+        # One byte more than is allowed, for what comes in chunks declares nothing.
+        size = int(declared) if declared.isdigit() else most + 1
         body = bytearray()
-        with gevent.Timeout(_BODY_SECONDS, False):
-            # One byte more than is allowed, for what comes in chunks declares nothing.
-            body += environ["wsgi.input"].read(int(declared) if declared.isdigit() else most + 1)
+        with gevent.Timeout(_BODY_SECONDS, False), contextlib.suppress(OSError):
+            body += environ["wsgi.input"].read(size)
         if len(body) > most:
             raise too_big
+        if declared and len(body) < size:
+            raise Refused("400 Bad Request", "The body breaks off.", ends=True)
         return bytes(body)
 
     # WebSocket

@@ -109,6 +109,7 @@ class Session(Lane):
         "awaiting",
         "closed",
         "data",
+        "is_posting",
         "namespaces",
         "sid",
     )
@@ -127,6 +128,8 @@ class Session(Lane):
         #: Those it belongs to until its end.
         self.audiences: list[Audience] = []
         self.closed = False
+        #: Whether a POST of it is being read or handled.
+        self.is_posting = False
         self._websocket: WebSocket | None = None  # None: on polling
         self._probe: WebSocket | None = None  # the one it is about to change to
         self._is_probed = False
