@@ -137,6 +137,9 @@ def test_a_request_that_is_too_long_is_refused_before_its_body_comes(small: Serv
         client.settimeout(2)
         client.sendall(head_of_post(polling, f"Content-Length: {FRAME_BYTES + 1}"))
         assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
+        # Nor is it read after that: the connection ends.
+        while client.recv(4096):
+            pass
 
 
 def test_a_request_in_chunks_is_bounded_too(small: ServerProcess) -> None:
@@ -306,6 +309,16 @@ def test_who_leaves_all_namespaces_is_let_go(hasty: ServerProcess) -> None:
     with connected(hasty) as client:
         client.say("41")
         assert client.closed_with() == NOT_ALLOWED
+
+
+def test_who_leaves_has_that_long_again_to_come_back(hasty: ServerProcess) -> None:
+    with connected(hasty) as client:
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 0.3)
+        client.say("41")
+        wait_until(lambda: time.monotonic() - began > 0.5)
+        client.say("40")
+        assert client.receive_text().startswith("40{")
 
 
 def test_who_is_refused_is_let_go(hasty: ServerProcess) -> None:
