@@ -29,8 +29,8 @@ logger = logging.getLogger("chatapp.engine")
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
-#: When a client that found the house full, or closing, may try again.
-RETRY_SECONDS = 5
+#: When a client that found the house full, or closing, may try again: in so many seconds.
+RETRY = ("Retry-After", "5")
 #: How long a client may take to send the body of a request.
 _BODY_SECONDS = 10
 
@@ -138,8 +138,7 @@ class Requests:
     def _admitted(self, environ: Environ) -> tuple[Session, bytes]:
         refusal = self._engine.admit(environ)
         if refusal is not None:
-            retry = ("Retry-After", str(RETRY_SECONDS))
-            raise Refused("503 Service Unavailable", refusal, retry)
+            raise Refused("503 Service Unavailable", refusal, RETRY)
         return self._engine.open_session(environ)
 
     # Polling
@@ -251,11 +250,18 @@ class Requests:
             greeting = _handshake(environ)
         if session is None:
             session, opened = self._admitted(environ)
-        taken = take(environ, start_response)
+        try:
+            taken = take(environ, start_response)
+        except OSError as error:  # no descriptor is left
+            if opened is not None:
+                session.end("it could not be held")
+            logger.warning("a connection cannot be held: %s", error.strerror)
+            raise Refused("503 Service Unavailable", "The chat is full.", RETRY) from None
         if taken is None:
-            session.end("no WebSocket here")
+            if opened is not None:
+                session.end("no WebSocket here")
             raise Refused("501 Not Implemented", "No WebSocket here: TLS has to end in the proxy before us.")
-        if greeting:
+        with contextlib.suppress(OSError):  # who is gone already is noticed by the first read
             taken.socket.send(greeting)  # a fresh connection takes more than these few bytes
         websocket = self._websocket(taken, session)
         if opened is not None:
@@ -282,7 +288,8 @@ class Requests:
         taken = take(environ, start_response)
         if taken is None:
             return []
-        taken.socket.send(encode_close(POLICY))
+        with contextlib.suppress(OSError):
+            taken.socket.send(encode_close(POLICY))
         taken.socket.close()
         return taken.let_go()
 

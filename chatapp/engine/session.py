@@ -76,6 +76,15 @@ class Audience(dict["Session", None]):
         self._registry, self._key = registry, key
         registry[key] = self
 
+    def put(self, frame: bytes, skipped: Session | None) -> None:
+        """Send a frame to all but one."""
+        for session in self:
+            if session is not skipped:
+                session._pending.append(frame)
+                if not session._is_dirty:
+                    session._is_dirty = True
+                    session._host.reactor.flush_soon(session)
+
     def add(self, session: Session) -> None:
         """Add a session; no-op for one that is in it."""
         if session not in self:
