@@ -15,7 +15,7 @@ from gevent.event import Event
 from chatapp.engine import handshake
 from chatapp.engine.deadlines import Deadlines
 from chatapp.engine.faults import Fault
-from chatapp.engine.frames import POLICY, decode_frame, encode_close
+from chatapp.engine.frames import AGAIN_LATER, POLICY, decode_frame, encode_close
 from chatapp.engine.payload import parse_payload
 from chatapp.engine.polls import CONTENT_TYPE, Headers, Poll, WaitingPoll
 from chatapp.engine.reactor import Reactor
@@ -84,7 +84,8 @@ class Requests:
         except Refused as refused:
             body = json.dumps(str(refused)).encode()
             if environ.get("wsgi.websocket") is not None:
-                return self._refuse_websocket(environ, start_response)
+                code = AGAIN_LATER if refused.status.startswith("503") else POLICY
+                return self._refuse_websocket(environ, start_response, code)
             headers = [("Content-Type", "application/json"), *refused.headers]
             # A server would read on to the end of a body, however long it is.
             if refused.ends and (taken := take(environ, start_response)) is not None:
@@ -283,13 +284,13 @@ class Requests:
         )
 
     @staticmethod
-    def _refuse_websocket(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def _refuse_websocket(environ: Environ, start_response: StartResponse, code: int) -> Iterable[bytes]:
         """Refuse after the handshake: gevent-websocket makes it before it asks us."""
         taken = take(environ, start_response)
         if taken is None:
             return []
         with contextlib.suppress(OSError):
-            taken.socket.send(encode_close(POLICY))
+            taken.socket.send(encode_close(code))
         taken.socket.close()
         return taken.let_go()
 
