@@ -33,7 +33,7 @@ class ChatWorker(GeventWorker):
 
 def _log_to(log: Any) -> None:
     ours = logging.getLogger("chatapp")
-    if not ours.handlers:
+    if not ours.hasHandlers():  # or the site has set up logging itself
         ours.handlers = list(log.error_log.handlers)
         ours.setLevel(log.error_log.level)
         ours.propagate = False

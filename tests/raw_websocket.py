@@ -108,7 +108,9 @@ class RawWebSocket:
         first, size = self._take(2)
         assert first & 0xF0 == FIN and size < 128, "a server's frames are whole, plain and not masked"
         if size >= 126:
+            least = 126 if size == 126 else 65536
             size = int.from_bytes(self._take(2 if size == 126 else 8), "big")
+            assert size >= least, "a length is written in as few bytes as it needs (RFC 6455 section 5.2)"
         return first & 0x0F, self._take(size)
 
     def receive_text(self) -> str:
@@ -142,6 +144,21 @@ class RawWebSocket:
         began = time.monotonic()
         assert self._buffer == b"" and not self._fill(), "data after the close frame"
         return int.from_bytes(payload[:2], "big"), time.monotonic() - began
+
+    def closed_with(self) -> int:
+        """Wait for the server's close frame, answer it, see the connection end, and return its code; 1005
+        if it has none. Frames before are dropped."""
+        while True:
+            opcode, payload = self.receive()
+            if opcode == CLOSE:
+                break
+        with contextlib.suppress(ConnectionError):  # the server may be gone as soon as it has closed
+            self.send(frame(CLOSE, payload[:2]))
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            assert self._buffer == b"" and not self._fill(), "data after the close frame"
+        return int.from_bytes(payload[:2], "big") if payload else 1005
 
     def is_closed(self) -> bool:
         """Read to the end of the TCP connection, however it comes."""

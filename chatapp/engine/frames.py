@@ -10,7 +10,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 #: Status codes (RFC 6455 section 7.4.1 and IANA's registry). The one for "no code" is never sent.
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, UNSUPPORTED, NO_CODE = 1000, 1001, 1002, 1003, 1005
-INVALID_DATA, POLICY, TOO_BIG, RESTART = 1007, 1008, 1009, 1012
+INVALID_DATA, POLICY, TOO_BIG, RESTART, AGAIN_LATER = 1007, 1008, 1009, 1012, 1013
 
 #: A control frame's payload is that long at most (section 5.5).
 MAX_CONTROL_BYTES = 125

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ from gevent.event import Event
 from chatapp.engine import handshake
 from chatapp.engine.deadlines import Deadlines
 from chatapp.engine.faults import Fault
-from chatapp.engine.frames import POLICY, decode_frame, encode_close
+from chatapp.engine.frames import AGAIN_LATER, POLICY, decode_frame, encode_close
 from chatapp.engine.payload import parse_payload
 from chatapp.engine.polls import CONTENT_TYPE, Headers, Poll, WaitingPoll
 from chatapp.engine.reactor import Reactor
@@ -28,19 +29,21 @@ logger = logging.getLogger("chatapp.engine")
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
-#: When a client that found the house full, or closing, may try again.
-RETRY_SECONDS = 5
+#: When a client that found the house full, or closing, may try again: in so many seconds.
+RETRY = ("Retry-After", "5")
 #: How long a client may take to send the body of a request.
 _BODY_SECONDS = 10
 
 
 class Refused(Exception):
-    """The request is answered with this status and sentence."""
+    """The request is answered with this status and sentence, and nothing more is read if it `ends` its
+    connection."""
 
-    def __init__(self, status: str, reason: str, *headers: tuple[str, str]) -> None:
+    def __init__(self, status: str, reason: str, *headers: tuple[str, str], ends: bool = False) -> None:
         super().__init__(reason)
         self.status = status
         self.headers = headers
+        self.ends = ends
 
 
 class Engine(Protocol):
@@ -81,9 +84,14 @@ class Requests:
         except Refused as refused:
             body = json.dumps(str(refused)).encode()
             if environ.get("wsgi.websocket") is not None:
-                return self._refuse_websocket(environ, start_response)
-            headers = [("Content-Type", "application/json"), *refused.headers, *cors]
-            return _respond(start_response, refused.status, headers, body)
+                code = AGAIN_LATER if refused.status.startswith("503") else POLICY
+                return self._refuse_websocket(environ, start_response, code)
+            headers = [("Content-Type", "application/json"), *refused.headers]
+            # A server would read on to the end of a body, however long it is.
+            if refused.ends and (taken := take(environ, start_response)) is not None:
+                self._hold(taken, cors, lambda poll: None).respond(refused.status, headers, body)
+                return taken.let_go()
+            return _respond(start_response, refused.status, [*headers, *cors], body)
 
     def _cors(self, environ: Environ) -> Headers:
         """Return the headers that let a page of another origin read the answer. Raises Refused."""
@@ -131,8 +139,7 @@ class Requests:
     def _admitted(self, environ: Environ) -> tuple[Session, bytes]:
         refusal = self._engine.admit(environ)
         if refusal is not None:
-            retry = ("Retry-After", str(RETRY_SECONDS))
-            raise Refused("503 Service Unavailable", refusal, retry)
+            raise Refused("503 Service Unavailable", refusal, RETRY)
         return self._engine.open_session(environ)
 
     # Polling
@@ -154,9 +161,11 @@ class Requests:
             waiting = WaitingPoll()
             session.hold(waiting)
             return _respond(start_response, "200 OK", [CONTENT_TYPE, *cors], waiting.wait())
-        engine = self._engine
-        session.hold(Poll(taken.socket, cors, engine.reactor, engine.deadlines, session.poll_lost))
+        session.hold(self._hold(taken, cors, session.poll_lost))
         return taken.let_go()
+
+    def _hold(self, taken: Taken, cors: Headers, on_lost: Callable[[Poll], None]) -> Poll:
+        return Poll(taken.socket, cors, self._engine.reactor, self._engine.deadlines, on_lost)
 
     @staticmethod
     def _check_polling(session: Session) -> None:
@@ -169,7 +178,21 @@ class Requests:
         if session is None:
             raise bad("There is no such session.")
         self._check_polling(session)
+        if session.is_posting:
+            session.end("two posts at once")
+            raise bad("Two posts at once.")
+        session.is_posting = True
+        try:
+            self._take_post(session, environ)
+        finally:
+            session.is_posting = False
+        return _respond(start_response, "200 OK", [CONTENT_TYPE, *cors], b"ok")
+
+    def _take_post(self, session: Session, environ: Environ) -> None:
+        """Handle all packets of a POST, or none. Raises Refused."""
         body = self._body(environ)
+        if session.closed:
+            raise bad("The session is over.")
         try:
             messages = [
                 session.parse(packet)
@@ -195,20 +218,22 @@ class Requests:
         done.wait()
         if failed:
             raise bad("A packet is not allowed.")
-        return _respond(start_response, "200 OK", [CONTENT_TYPE, *cors], b"ok")
 
     def _body(self, environ: Environ) -> bytes:
         most = self._engine.limits.frame_bytes
         declared = environ.get("CONTENT_LENGTH") or ""
-        too_big = Refused("413 Content Too Large", f"At most {most} bytes.", ("Connection", "close"))
+        too_big = Refused("413 Content Too Large", f"At most {most} bytes.", ends=True)
         if declared.isdigit() and int(declared) > most:
             raise too_big
+        # One byte more than is allowed, for what comes in chunks declares nothing.
+        size = int(declared) if declared.isdigit() else most + 1
         body = bytearray()
-        with gevent.Timeout(_BODY_SECONDS, False):
-            # One byte more than is allowed, for what comes in chunks declares nothing.
-            body += environ["wsgi.input"].read(int(declared) if declared.isdigit() else most + 1)
+        with gevent.Timeout(_BODY_SECONDS, False), contextlib.suppress(OSError):
+            body += environ["wsgi.input"].read(size)
         if len(body) > most:
             raise too_big
+        if declared and len(body) < size:
+            raise Refused("400 Bad Request", "The body breaks off.", ends=True)
         return bytes(body)
 
     # WebSocket
@@ -226,11 +251,18 @@ class Requests:
             greeting = _handshake(environ)
         if session is None:
             session, opened = self._admitted(environ)
-        taken = take(environ, start_response)
+        try:
+            taken = take(environ, start_response)
+        except OSError as error:  # no descriptor is left
+            if opened is not None:
+                session.end("it could not be held")
+            logger.warning("a connection cannot be held: %s", error.strerror)
+            raise Refused("503 Service Unavailable", "The chat is full.", RETRY) from None
         if taken is None:
-            session.end("no WebSocket here")
+            if opened is not None:
+                session.end("no WebSocket here")
             raise Refused("501 Not Implemented", "No WebSocket here: TLS has to end in the proxy before us.")
-        if greeting:
+        with contextlib.suppress(OSError):  # who is gone already is noticed by the first read
             taken.socket.send(greeting)  # a fresh connection takes more than these few bytes
         websocket = self._websocket(taken, session)
         if opened is not None:
@@ -252,12 +284,13 @@ class Requests:
         )
 
     @staticmethod
-    def _refuse_websocket(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def _refuse_websocket(environ: Environ, start_response: StartResponse, code: int) -> Iterable[bytes]:
         """Refuse after the handshake: gevent-websocket makes it before it asks us."""
         taken = take(environ, start_response)
         if taken is None:
             return []
-        taken.socket.send(encode_close(POLICY))
+        with contextlib.suppress(OSError):
+            taken.socket.send(encode_close(code))
         taken.socket.close()
         return taken.let_go()
 

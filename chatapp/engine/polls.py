@@ -16,14 +16,13 @@ from gevent.event import AsyncResult
 from chatapp.engine.deadlines import Deadlines
 from chatapp.engine.payload import encode_payload
 from chatapp.engine.reactor import OUT, Reactor
+from chatapp.engine.websocket import MAX_DRAIN_READS, RECEIVE_BYTES
 
 Headers = list[tuple[str, str]]
 
 CONTENT_TYPE = ("Content-Type", "text/plain; charset=UTF-8")
 #: How long a client may take to fetch an answer and close.
 _LINGER_SECONDS = 5.0
-#: As a poll's connection is closed by its client, nobody has anything more to say on it.
-_RECEIVE_BYTES = 4096
 
 
 class Fate(enum.Enum):
@@ -64,10 +63,13 @@ class Poll:
     def answer(self, frames: list[bytes]) -> None:
         """Answer with these packets."""
         self.frames = frames
-        body = encode_payload(frames)
-        fields = [CONTENT_TYPE, ("Content-Length", str(len(body))), ("Connection", "close"), *self._headers]
+        self.respond("200 OK", [CONTENT_TYPE], encode_payload(frames))
+
+    def respond(self, status: str, headers: Headers, body: bytes) -> None:
+        """Answer with this response."""
+        fields = [*headers, ("Content-Length", str(len(body))), ("Connection", "close"), *self._headers]
         head = "".join(f"{name}: {value}\r\n" for name, value in fields)
-        self._rest = b"HTTP/1.1 200 OK\r\n" + head.encode("latin-1") + b"\r\n" + body
+        self._rest = f"HTTP/1.1 {status}\r\n{head}\r\n".encode("latin-1") + body
         self._deadlines.after(_LINGER_SECONDS, self._give_up)
         self._write()
 
@@ -102,8 +104,9 @@ class Poll:
 
     def _read(self) -> None:
         try:
-            while self._socket.recv(_RECEIVE_BYTES):
-                pass
+            for _ in range(MAX_DRAIN_READS):
+                if not self._socket.recv(RECEIVE_BYTES):
+                    break
         except BlockingIOError:
             return
         except OSError:

@@ -200,13 +200,9 @@ class SocketDelivery:
             (audiences.get(number) or Audience(audiences, number)).add(session)
 
     def _send(self, audience: Audience | None, event: str, data: Any, skip_sid: str | None) -> None:
-        if not audience:
-            return
-        frame = event_frame(event, data)
-        skipped = None if skip_sid is None else self._sessions.get(skip_sid)
-        for session in audience:
-            if session is not skipped:
-                session.put(frame)
+        if audience:
+            skipped = None if skip_sid is None else self._sessions.get(skip_sid)
+            audience.put(event_frame(event, data), skipped)
 
 
 def _quiet_logger(name: str) -> logging.Logger:

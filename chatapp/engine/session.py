@@ -6,6 +6,7 @@ import collections
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import gevent
 from engineio.base_server import BaseServer
 
 from chatapp.engine.deadlines import Deadlines
@@ -32,6 +33,8 @@ reason = BaseServer.reason
 
 #: Packets in the answer to one poll: python-engineio's client fails on more.
 _PACKETS_PER_POLL = 16
+#: What one client sent at once is worked on in such portions, for a read holds thousands of small packets.
+_EVENTS_IN_A_ROW = 256
 #: How long a client that polls again may take to confirm, on its other connection, the answer before.
 _SETTLE_SECONDS = 0.3
 
@@ -73,6 +76,15 @@ class Audience(dict["Session", None]):
         self._registry, self._key = registry, key
         registry[key] = self
 
+    def put(self, frame: bytes, skipped: Session | None) -> None:
+        """Send a frame to all but one."""
+        for session in self:
+            if session is not skipped:
+                session._pending.append(frame)
+                if not session._is_dirty:
+                    session._is_dirty = True
+                    session._host.reactor.flush_soon(session)
+
     def add(self, session: Session) -> None:
         """Add a session; no-op for one that is in it."""
         if session not in self:
@@ -93,6 +105,7 @@ class Session(Lane):
 
     __slots__ = (
         "__weakref__",
+        "_connects_until",
         "_handed",
         "_has_ponged",
         "_host",
@@ -109,6 +122,7 @@ class Session(Lane):
         "awaiting",
         "closed",
         "data",
+        "is_posting",
         "namespaces",
         "sid",
     )
@@ -127,6 +141,8 @@ class Session(Lane):
         #: Those it belongs to until its end.
         self.audiences: list[Audience] = []
         self.closed = False
+        #: Whether a POST of it is being read or handled.
+        self.is_posting = False
         self._websocket: WebSocket | None = None  # None: on polling
         self._probe: WebSocket | None = None  # the one it is about to change to
         self._is_probed = False
@@ -136,6 +152,7 @@ class Session(Lane):
         self._is_settling = False  # it is not known yet whether the last answer has arrived
         self._is_dirty = False
         self._has_ponged = False
+        self._connects_until = 0.0
         self._jobs: collections.deque[Callable[[], None]] | None = None
 
     # What python-engineio's server looks for
@@ -187,11 +204,12 @@ class Session(Lane):
         self.expect_connection()
 
     def expect_connection(self) -> None:
-        """End it unless it connects to a namespace in time."""
+        """End it unless it connects to a namespace in time: from now on, if it has left its last one."""
+        self._connects_until = self._host.deadlines.clock() + self._host.limits.connect_seconds
         self._host.deadlines.after(self._host.limits.connect_seconds, self._check_connected)
 
     def _check_connected(self) -> None:
-        if not self.namespaces:
+        if not self.namespaces and self._host.deadlines.clock() >= self._connects_until:
             self.fail(Unexpected("it did not connect in time"))
 
     def hold(self, poll: Poll | WaitingPoll) -> None:
@@ -307,8 +325,10 @@ class Session(Lane):
         self._jobs = None
         for websocket in (self._websocket, self._probe):
             if websocket is not None and websocket.is_readable:
-                for event in websocket.read():
+                for number, event in enumerate(websocket.read(), 1):
                     self._take(websocket, event)
+                    if number % _EVENTS_IN_A_ROW == 0:
+                        gevent.sleep(0)
 
     def _take(self, websocket: WebSocket, event: Event) -> None:
         if self.closed and websocket is not self._probe:
@@ -320,7 +340,7 @@ class Session(Lane):
                 else:
                     self._take_probe(websocket, event)
             except Fault as fault:
-                self.fail(fault)
+                self._break(websocket, Broken(fault.code, fault.reason))
         elif isinstance(event, Ping):
             if websocket is self._websocket:
                 self.put(encode_frame(PONG, event.payload))

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from gevent.pywsgi import WSGIHandler
+from gevent.pywsgi import Input, WSGIHandler
 
 Environ = dict[str, Any]
 
@@ -65,6 +65,7 @@ def _release(handler: Any) -> None:
     """Make pywsgi's handler end without reading on, which it does to the end of its connection."""
     handler.socket.close()
     handler.socket = None
+    handler.wsgi_input = Input(None, 0)  # what a body has left, it would read
     handler.close_connection = True
 
 

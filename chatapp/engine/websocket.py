@@ -8,11 +8,13 @@ import socket
 from typing import Protocol
 
 from chatapp.engine.deadlines import Deadlines
-from chatapp.engine.frames import NO_CODE, PROTOCOL_ERROR, Event, FrameReader, encode_close
+from chatapp.engine.frames import Event, FrameReader, encode_close
 from chatapp.engine.reactor import IN, OUT, Lane, Reactor
 
 #: One read. Everything that fits into a loop's round is parsed from one buffer.
-_RECEIVE_BYTES = 65536
+RECEIVE_BYTES = 65536
+#: Reads from a peer that we have nothing more to say to, before its connection is reset.
+MAX_DRAIN_READS = 16
 #: How long a peer may take to close its side after we closed ours.
 LINGER_SECONDS = 1.0
 
@@ -95,7 +97,7 @@ class WebSocket:
         if self._is_gone:
             return []
         try:
-            data = self._socket.recv(_RECEIVE_BYTES)
+            data = self._socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return []
         except OSError:
@@ -103,7 +105,7 @@ class WebSocket:
         if not data:
             self._lose()
             return []
-        if len(data) == _RECEIVE_BYTES:  # there may be more, and no new edge will say so
+        if len(data) == RECEIVE_BYTES:  # there may be more, and no new edge will say so
             self.is_readable = True
             self._reactor.schedule(self.owner.lane)
         return self._reader.feed(data)
@@ -162,8 +164,7 @@ class WebSocket:
         """Close with this code, after what waits to be written; no-op if closed."""
         if not self.is_open:
             return
-        frame = encode_close(PROTOCOL_ERROR if code == NO_CODE else code)
-        self.write([frame])
+        self.write([encode_close(code)])
         if self._is_gone:
             return
         self._is_closing = True
@@ -189,8 +190,9 @@ class WebSocket:
         """Read to the peer's end: closing with something unread would reset the connection, and the
         Close frame might be lost with it."""
         try:
-            while self._socket.recv(_RECEIVE_BYTES):
-                pass
+            for _ in range(MAX_DRAIN_READS):
+                if not self._socket.recv(RECEIVE_BYTES):
+                    break
         except BlockingIOError:
             return
         except OSError:

@@ -210,24 +210,3 @@ def test_acknowledgements_of_one_kind_come_in_the_order_of_what_they_acknowledge
     packets = [f"42{number}" + json.dumps(["new message", str(number)]) for number in range(1, 201)]
     found = outcomes(ann, packets, 200)
     assert [(number, answer["seq"]) for number, answer in found] == [(n, n) for n in range(1, 201)]
-
-
-def test_packets_of_requests_that_overlap_are_handled_whole_and_in_the_order_within_each(
-    server: ServerProcess,
-) -> None:
-    """Two requests of one session may be under way at a time; what is in one stays together in order."""
-    room = "overlapping"
-    with RawPolling(server.url) as ann, Chatter(server.url) as bob:
-        bob.join(room, "overlap listener")
-        ann.connect()
-        assert ann.call("join room", {"roomname": room, "username": "overlap speaker"})["ok"]
-        exchanges = []
-        for request in range(10):
-            packets = ["42" + json.dumps(["new message", f"{request} {place}"]) for place in range(10)]
-            exchanges.append(ann.begin("POST", "\x1e".join(packets)))
-        assert all(exchange.reply().status == 200 for exchange in exchanges)
-        wait_until(lambda: len(bob.messages()) == 100, "all messages")
-        texts = bob.texts()
-        for request in range(10):
-            said = [text for text in texts if text.startswith(f"{request} ")]
-            assert said == [f"{request} {place}" for place in range(10)]

@@ -60,6 +60,16 @@ def test_several_workers_from_the_environment_are_refused_too(
     check_no_traceback(output)
 
 
+def test_tls_that_ends_in_our_worker_is_refused_at_the_start(tmp_path: Path) -> None:
+    files = [tmp_path / "cert.pem", tmp_path / "key.pem"]
+    for file in files:
+        file.touch()
+    tls = [f"--certfile={files[0]}", f"--keyfile={files[1]}"]
+    output = failed_start([*HOSTINGS["conf"], *tls], tmp_path)
+    assert "let the proxy before it do that" in output
+    check_no_traceback(output)
+
+
 @pytest.mark.parametrize(
     ("options", "worker"),
     [

@@ -19,6 +19,7 @@ from chatapp.engine.frames import (
     FrameReader,
     encode_close,
 )
+from frame_cases import INVALID_CODES, INVALID_TEXTS, VALID_CODES, VALID_TEXTS
 from raw_websocket import close_frame, frame
 
 
@@ -33,52 +34,6 @@ def broken(events: list[Event]) -> int:
 
 
 # 6: UTF-8
-
-VALID_TEXTS = [
-    "Hello-µ@ßöäüàá-UTF-8!!",
-    "κόσμε",
-    "\x00",
-    "\x7f",
-    "\u0080",
-    "\u07ff",
-    "\u0800",
-    "\ud7ff",
-    "\ue000",
-    "\ufffd",
-    "\uffff",
-    "\U00010000",
-    "\U0010ffff",
-    "\U0001f600\u200d",
-]
-
-INVALID_TEXTS = [
-    bytes.fromhex(text)
-    for text in (
-        "cebae1bdb9cf83cebcceb5eda080656469746564",  # a surrogate within
-        "f4908080",  # beyond U+10FFFF
-        "f888888880",
-        "fc8080808080",
-        "80",
-        "bf",
-        "8080",
-        "c0",
-        "c080",  # longer than needed
-        "c1bf",
-        "e0808f",
-        "e09fbf",
-        "f0808080",
-        "f08fbfbf",
-        "eda080",
-        "edbfbf",
-        "eda080edb080",
-        "ce",  # cut off
-        "e1bd",
-        "f09f98",
-        "fe",
-        "ff",
-        "20ff20",
-    )
-]
 
 
 @pytest.mark.parametrize("text", VALID_TEXTS)
@@ -114,16 +69,14 @@ def test_an_invalid_fragment_is_refused_before_the_next_comes() -> None:
 # 7: closing
 
 
-@pytest.mark.parametrize(
-    "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999]
-)
+@pytest.mark.parametrize("code", VALID_CODES)
 def test_valid_close_codes_are_read(code: int) -> None:
     assert read(close_frame(code)) == [Close(code)]
     assert read(close_frame(code, "Gründe".encode())) == [Close(code)]
     assert read(close_frame(code, b"*" * 123)) == [Close(code)]
 
 
-@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535])
+@pytest.mark.parametrize("code", INVALID_CODES)
 def test_invalid_close_codes_break_the_connection(code: int) -> None:
     assert broken(read(close_frame(code))) == PROTOCOL_ERROR
     assert broken(read(close_frame(code, b"reason"))) == PROTOCOL_ERROR

@@ -167,3 +167,25 @@ def test_an_origin_has_one_spelling() -> None:
     assert normal_origin(" HTTPS://Chat.Example:443 ") == "https://chat.example"
     assert normal_origin("http://chat.example:8080") == "http://chat.example:8080"
     assert normal_origin("capacitor://localhost") == "capacitor://localhost"
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("9.9.9.9", "", "9.9.9.9"),
+        ("9.9.9.9", "8.8.8.8", "9.9.9.9"),  # it is no proxy of ours
+        ("2001:4860:4860::8888", "", "2001:4860:4860::8888"),
+        ("::ffff:9.9.9.9", "", "9.9.9.9"),
+        ("192.168.7.7", "8.8.8.8", ""),  # maybe a proxy that nobody has named
+        ("127.0.0.1", "", ""),
+        ("", "8.8.8.8", ""),
+        ("10.0.0.1", "8.8.8.8", "8.8.8.8"),
+        ("10.0.0.1", "1.1.1.1, 8.8.8.8, 10.0.0.2", "8.8.8.8"),  # what comes before is the client's word
+        ("10.0.0.1", "192.168.7.7", "192.168.7.7"),
+        ("10.0.0.1", "nonsense", ""),
+        ("10.0.0.1", "", ""),
+    ],
+)
+def test_an_address_is_one_clients_or_none(peer: str, forwarded: str, address: str) -> None:
+    origins = Origins(App(trusted_proxies="10.0.0.0/8"))
+    assert origins.client_address({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}) == address
