@@ -57,8 +57,10 @@ def end_start(error: ChatError) -> NoReturn:
 
 
 def serving_worker() -> Any:
-    """Return gunicorn's worker, which is calling us with a request; None under another server."""
-    return _gunicorn_owner("alive")
+    """Return gunicorn's worker, which waits in the main greenlet while others answer requests; None under
+    another server."""
+    main = gevent.get_hub().parent
+    return _gunicorn_owner(getattr(main, "gr_frame", None), "alive")
 
 
 def wait_for_end(worker: Any) -> None:
@@ -68,16 +70,15 @@ def wait_for_end(worker: Any) -> None:
 
 
 def _gunicorn_config() -> Any:
-    owner = _gunicorn_owner("cfg")
+    owner = _gunicorn_owner(sys._getframe(), "cfg")
     return None if owner is None else owner.cfg
 
 
-def _gunicorn_owner(attribute: str) -> Any:
+def _gunicorn_owner(frame: FrameType | None, attribute: str) -> Any:
     """Return gunicorn's arbiter or worker, whichever has this attribute. It hands neither to an
-    application: they are found on the call stack, below the import or the request that is going on."""
+    application: they are found on a call stack."""
     if "gunicorn" not in sys.modules:
         return None
-    frame: FrameType | None = sys._getframe()
     while frame is not None:
         owner: Any = frame.f_locals.get("self")
         if hasattr(getattr(owner, "cfg", None), "worker_class") and hasattr(owner, attribute):

@@ -170,7 +170,7 @@ def check_output(server: ServerProcess) -> None:
 def come(server: ServerProcess) -> list[socket.socket]:
     """Connect, and ask for nothing. All are taken up when a page is answered that was asked for later."""
     newcomers = []
-    with contextlib.suppress(ConnectionError):  # then the server takes up none any more
+    with contextlib.suppress(ConnectionError, TimeoutError):  # then the server takes up none any more
         for _ in range(NEWCOMERS):
             newcomers.append(socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS))
         with contextlib.closing(browser(server)) as later:
@@ -179,7 +179,8 @@ def come(server: ServerProcess) -> list[socket.socket]:
 
 
 def browser(server: ServerProcess) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
+    """A visitor of the site, who gives up soon: while a worker ends, connections wait for the next one."""
+    return http.client.HTTPConnection("127.0.0.1", server.port, timeout=0.5)
 
 
 def see_page(browser: http.client.HTTPConnection) -> None:
@@ -209,7 +210,7 @@ def use_up_requests(server: ServerProcess, client: socket.socket) -> list[socket
         for _ in range(MAX_REQUESTS):
             try:
                 see_page(visitor)
-            except (ConnectionError, http.client.HTTPException):
+            except (ConnectionError, TimeoutError, http.client.HTTPException):
                 visitor.close()  # the next request opens it again
             if told.poll(0):
                 return newcomers
