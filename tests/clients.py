@@ -51,7 +51,10 @@ class _InOrder(engineio.Client):
     def disconnect(self, *args: Any, **options: Any) -> None:
         if self.state == "connected" and self.current_transport == "polling":
             # While a request of its is under way it would leave without a word, and wait for a poll to
-            # end that only the next ping ends.
+            # end that only the next ping ends. Two posts at once are against the protocol.
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while self.queue.unfinished_tasks and time.monotonic() < deadline:
+                time.sleep(0.001)
             with contextlib.suppress(requests.RequestException):
                 requests.post(self.base_url, data="1", timeout=PATIENCE_SECONDS)
         super().disconnect(*args, **options)
