@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import FrameType
 from typing import Any, NoReturn
@@ -44,6 +45,15 @@ def check_serving() -> None:
             "chatapp runs on gevent, and this process does not (`flask run`, threads and sync workers"
             f" cannot hold chat connections): {RUN_INSTEAD}."
         )
+
+
+def collect_less_garbage() -> None:
+    """Let Python look for cycles after 10,000 new objects rather than 700. For a process of ours.
+
+    Messages on their way are that many objects, and each look at all connections takes longer the more
+    there are: 500 senders cost a third more, and 99 % of their messages 87 ms rather than 18.
+    """
+    gc.set_threshold(10_000, *gc.get_threshold()[1:])
 
 
 def end_start(error: ChatError) -> NoReturn:

@@ -128,6 +128,9 @@ class Rooms(Payload):
 
 P = TypeVar("P", bound=Payload)
 
+#: What validators are told of an object; of a text that stands for one, nothing.
+_OBJECT = {"is_object": True}
+
 
 def parse_payload(model: type[P], args: tuple[Any, ...]) -> P:
     """Return the first argument of an event as `model`. Raises InvalidPayload, naming the field."""
@@ -140,7 +143,7 @@ def parse_payload(model: type[P], args: tuple[Any, ...]) -> P:
     if isinstance(data, str) and (model is Say or model is SayPrivately):
         data = {"message": data}
     try:
-        return model.model_validate(data, context={"is_object": is_object})
+        return model.model_validate(data, context=_OBJECT if is_object else None)
     except ValidationError as error:
         raise InvalidPayload("; ".join(_fault(model, fault) for fault in error.errors())) from None
 

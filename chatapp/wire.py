@@ -16,6 +16,7 @@ Wire = dict[str, Any]
 SYSTEM = "system"
 
 
+@functools.lru_cache(maxsize=64)  # a message and its receipt have the same one
 def timestamp(unix_ms: int) -> str:
     """Return RFC 3339 in UTC with milliseconds: ``2026-01-31T12:00:00.000Z``."""
     seconds, milliseconds = divmod(unix_ms, 1000)

@@ -8,7 +8,7 @@ from typing import Any
 from gunicorn.workers.ggevent import GeventWorker
 
 from chatapp.errors import HostingError
-from chatapp.hosting import end_start
+from chatapp.hosting import collect_less_garbage, end_start
 
 
 class ChatWorker(GeventWorker):
@@ -27,6 +27,7 @@ class ChatWorker(GeventWorker):
                     " do that, and start gunicorn without certfile and keyfile."
                 )
             )
+        collect_less_garbage()
         _log_to(self.log)
         super().load_wsgi()
 

@@ -21,6 +21,7 @@ def serve(config: str | None) -> None:
     import gevent
 
     from chatapp.errors import ChatError
+    from chatapp.hosting import collect_less_garbage
     from chatapp.server import ChatServer
 
     settings = settings_of(config)
@@ -28,6 +29,7 @@ def serve(config: str | None) -> None:
         level=settings.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    collect_less_garbage()
     chat = ChatServer(settings)
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, chat.stop)

@@ -16,6 +16,9 @@ INVALID_DATA, POLICY, TOO_BIG, RESTART, AGAIN_LATER = 1007, 1008, 1009, 1012, 10
 MAX_CONTROL_BYTES = 125
 
 _FINAL, _RESERVED, _MASKED = 0x80, 0x70, 0x80
+_WHOLE_TEXT = _FINAL | TEXT
+
+_pack_16, _pack_64 = struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
 
 _new_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -60,8 +63,8 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
     if size < 126:
         return bytes((_FINAL | opcode, size)) + payload
     if size < 65536:
-        return struct.pack("!BBH", _FINAL | opcode, 126, size) + payload
-    return struct.pack("!BBQ", _FINAL | opcode, 127, size) + payload
+        return _pack_16(_FINAL | opcode, 126, size) + payload
+    return _pack_64(_FINAL | opcode, 127, size) + payload
 
 
 def decode_frame(frame: bytes) -> tuple[int, bytes]:
@@ -133,7 +136,8 @@ class FrameReader:
         start, end, wanted = 0, len(data), 2
         while end - start >= 2:
             first, second = data[start], data[start + 1]
-            self._check_start(first, second)
+            if first != _WHOLE_TEXT or second < _MASKED or self._fragments is not None:
+                self._check_start(first, second)
             size, head = second & 0x7F, start + 2
             if size >= 126:
                 head += 2 if size == 126 else 8
@@ -149,6 +153,9 @@ class FrameReader:
                 break
             payload = unmask(data[head : head + 4], data[head + 4 : stop])
             start = stop
+            if first == _WHOLE_TEXT:  # nearly all are
+                events.append(_decode(payload))
+                continue
             event = self._take(first, payload)
             if event is not None:
                 events.append(event)

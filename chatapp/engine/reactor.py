@@ -177,18 +177,19 @@ class Reactor:
     def soon(self, call: Callable[[], None]) -> None:
         """Call it at the end of this round, before output is flushed. It must not block."""
         self._calls.append(call)
-        self._ask_for_end()
+        if not self._is_in_round:
+            self._ask_for_end()
 
-    def flush_soon(self, what: Flushable) -> None:
-        """Flush it at the end of this round. To be called once until that has happened."""
-        self._dirty.append(what)
-        self._ask_for_end()
+    def flush_soon(self, *what: Flushable) -> None:
+        """Flush these at the end of this round. To be called once for each until that has happened."""
+        self._dirty += what
+        if not self._is_in_round:
+            self._ask_for_end()
 
     def _ask_for_end(self) -> None:
-        if not self._is_in_round:
-            self._is_in_round = True
-            self.open()
-            self._hub.loop.run_callback(self._end_round)
+        self._is_in_round = True
+        self.open()
+        self._hub.loop.run_callback(self._end_round)
 
     def _end_round(self) -> None:
         while self._calls:

@@ -78,12 +78,15 @@ class Audience(dict["Session", None]):
 
     def put(self, frame: bytes, skipped: Session | None) -> None:
         """Send a frame to all but one."""
+        dirty: list[Session] = []
         for session in self:
             if session is not skipped:
                 session._pending.append(frame)
                 if not session._is_dirty:
                     session._is_dirty = True
-                    session._host.reactor.flush_soon(session)
+                    dirty.append(session)
+        if dirty:
+            dirty[0]._host.reactor.flush_soon(*dirty)
 
     def add(self, session: Session) -> None:
         """Add a session; no-op for one that is in it."""
@@ -222,9 +225,11 @@ class Session(Lane):
             self._settle()
 
     def _settle(self) -> None:
+        if self._is_settling and self.upgraded:
+            return  # it has said meanwhile that its polls are over
         self._is_settling = False
         if not self.closed:
-            self._recover()
+            self._recover(Fate.LOST, Fate.OPEN)
             self.flush()
 
     @property
@@ -232,10 +237,10 @@ class Session(Lane):
         """Whether a poll is held."""
         return self._poll is not None
 
-    def _recover(self) -> None:
-        """Take back what was handed to a poll whose client cannot have got it."""
+    def _recover(self, *fates: Fate) -> None:
+        """Take back what was handed to a poll, if this is what became of it."""
         handed, self._handed = self._handed, None
-        if handed is not None and handed.fate() is not Fate.ARRIVED:
+        if handed is not None and handed.fate() in fates:
             self._pending[:0] = handed.frames
 
     def poll_lost(self, poll: Poll) -> None:
@@ -323,12 +328,16 @@ class Session(Lane):
         while self._jobs:
             self._jobs.popleft()()
         self._jobs = None
-        for websocket in (self._websocket, self._probe):
-            if websocket is not None and websocket.is_readable:
-                for number, event in enumerate(websocket.read(), 1):
-                    self._take(websocket, event)
-                    if number % _EVENTS_IN_A_ROW == 0:
-                        gevent.sleep(0)
+        if self._websocket is not None and self._websocket.is_readable:
+            self._read(self._websocket)
+        if self._probe is not None and self._probe.is_readable:
+            self._read(self._probe)
+
+    def _read(self, websocket: WebSocket) -> None:
+        for number, event in enumerate(websocket.read(), 1):
+            self._take(websocket, event)
+            if number % _EVENTS_IN_A_ROW == 0:
+                gevent.sleep(0)
 
     def _take(self, websocket: WebSocket, event: Event) -> None:
         if self.closed and websocket is not self._probe:
@@ -366,7 +375,7 @@ class Session(Lane):
             websocket.write([_PROBED])
             self.flush()  # lets a held poll go
         elif text == "5" and self._is_probed:
-            self._recover()
+            self._recover(Fate.LOST)  # whoever upgrades has read its last answer to the end
             if self._poll is not None:
                 self._answer_poll([_NOOP])
             self._probe, self._is_probed, self._websocket = None, False, websocket

@@ -37,6 +37,7 @@ class WebSocket:
         "_deadlines",
         "_is_closing",
         "_is_gone",
+        "_lane",
         "_max_rest_bytes",
         "_reactor",
         "_reader",
@@ -59,6 +60,7 @@ class WebSocket:
     ) -> None:
         self._socket = taken
         self.owner = owner
+        self._lane = owner.lane
         self._reactor = reactor
         self._deadlines = deadlines
         self._reader = FrameReader(max_bytes, max_fragments)
@@ -87,7 +89,7 @@ class WebSocket:
                 self._drain()
             else:
                 self.is_readable = True
-                self._reactor.schedule(self.owner.lane)
+                self._reactor.schedule(self._lane)
 
     # Reading
 
@@ -107,7 +109,7 @@ class WebSocket:
             return []
         if len(data) == RECEIVE_BYTES:  # there may be more, and no new edge will say so
             self.is_readable = True
-            self._reactor.schedule(self.owner.lane)
+            self._reactor.schedule(self._lane)
         return self._reader.feed(data)
 
     # Writing
@@ -117,7 +119,7 @@ class WebSocket:
 
         A peer that does not read is lost once `max_rest_bytes` wait for it.
         """
-        if not self.is_open:
+        if self._is_closing or self._is_gone:
             return
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         if self._rest is None:

@@ -1,4 +1,4 @@
-"""`GroupCommit` for a store that never blocks: what is submitted is done at once."""
+"""`GroupCommit` for the store that never blocks, in memory: what is submitted is done at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from chatapp.domain.messages import Draft
 from chatapp.errors import Internal, Refusal
-from chatapp.log.store import Store
+from chatapp.log.memory import MemoryStore
 from chatapp.log.writer import Job, closing
 
 logger = logging.getLogger("chatapp.log")
@@ -19,10 +20,20 @@ class Immediate:
 
     waiting = 0
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: MemoryStore, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
         self._closed = False
+
+    def append(self, draft: Draft, then: Callable[[Any], None]) -> None:
+        """Append `draft`, and hand on what it became. See `submit`."""
+        if self._closed:
+            raise closing()
+        try:
+            (outcome,) = self._store.append(None, (draft,), int(self._clock() * 1000))
+        except Exception as error:  # noqa: BLE001 - logged, and the sender is told
+            outcome = _refusal(error)
+        _hand_on(then, outcome)
 
     def submit(self, job: Job) -> None:
         """Do `job`. Raises the refusal only if nothing is taken any more."""
@@ -30,10 +41,7 @@ class Immediate:
             raise closing()
         outcome = self._outcome(job)
         if job.then is not None:
-            try:
-                job.then(outcome)
-            except Exception:
-                logger.exception("a committed entry could not be handed on")
+            _hand_on(job.then, outcome)
 
     def carry_out(self, job: Job) -> Any:
         """Do `job`; return its outcome or raise its refusal."""
@@ -56,19 +64,29 @@ class Immediate:
 
     def _outcome(self, job: Job) -> Any:
         try:
-            with self._store.transaction(write=job.writes) as tx:
-                return self._do(tx, job)
-        except Refusal as refusal:
-            return refusal
-        except Exception:
-            logger.exception("work on the store failed")
-            return Internal()
+            return self._do(job)
+        except Exception as error:  # noqa: BLE001 - logged, and who waits is told
+            return _refusal(error)
 
-    def _do(self, tx: Any, job: Job) -> Any:
+    def _do(self, job: Job) -> Any:
         if job.draft is not None:
-            return self._store.append(tx, [job.draft], int(self._clock() * 1000))[0]
+            return self._store.append(None, [job.draft], int(self._clock() * 1000))[0]
         if job.visit is not None:
-            (visited,) = self._store.visit(tx, [job.visit])
-            return visited if job.work is None else job.work(tx, visited)
+            (visited,) = self._store.visit(None, [job.visit])
+            return visited if job.work is None else job.work(None, visited)
         assert job.work is not None
-        return job.work(tx)
+        return job.work(None)
+
+
+def _refusal(error: Exception) -> Refusal:
+    if isinstance(error, Refusal):
+        return error
+    logger.error("work on the store failed", exc_info=error)
+    return Internal()
+
+
+def _hand_on(then: Callable[[Any], None], outcome: Any) -> None:
+    try:
+        then(outcome)
+    except Exception:
+        logger.exception("a committed entry could not be handed on")

@@ -92,8 +92,10 @@ class Log:
         self._catch_up = catch_up
         self._page_bytes = page_bytes
         self._threads = Threads(store, readers)
-        self._writer: GroupCommit | Immediate = Immediate(store, clock)
-        if readers:
+        self._writer: GroupCommit | Immediate
+        if isinstance(store, MemoryStore):
+            self._writer = Immediate(store, clock)
+        else:
             self._writer = GroupCommit(
                 store,
                 run=self._threads.write,
@@ -111,7 +113,7 @@ class Log:
         `then` gets what it became, or why it was refused, once and in the order of the commits; it runs in
         the event loop and must not block. Raises the refusal at once where nothing is taken at all.
         """
-        self._writer.submit(Job(draft, then=then))
+        self._writer.append(draft, then)
 
     def append_and_wait(
         self, draft: Draft, then: Callable[[Appended | Refusal], None] | None = None

@@ -87,6 +87,10 @@ class GroupCommit:
         """How many jobs wait for their commit."""
         return len(self._waiting)
 
+    def append(self, draft: Draft, then: Callable[[Any], None]) -> None:
+        """Submit the append of `draft`."""
+        self.submit(Job(draft, then=then))
+
     def submit(self, job: Job) -> None:
         """Have `job` done after all that was submitted before. Raises the refusal if that cannot be."""
         if self._closed:
