@@ -6,11 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from party import Party
+from party import QUICK, Party
 from servers import running
-
-#: Where times pass quickly: a leave is announced soon, and a name is free 5 seconds later.
-QUICK = {"AUTH_NAME_HOLD_MINUTES": "0", "LIMITS_LEAVE_GRACE_SECONDS": "0.3", "WEB_METRICS": "yes"}
 
 #: Where limits are soon reached, and times are the usual ones.
 STRICT = {

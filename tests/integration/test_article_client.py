@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from clients import TRANSPORTS, wait_until
-from servers import PATIENCE_SECONDS, running
+from servers import HOSTINGS, PATIENCE_SECONDS, running
 
 SCRIPT = Path(__file__).parents[1] / "node" / "article_client.js"
 
@@ -95,7 +95,10 @@ class ArticleClient:
 
 @pytest.fixture(
     scope="module",
-    params=[*(("serve", transport) for transport in TRANSPORTS), ("gevent", "upgrade")],
+    params=[
+        *(("serve", transport) for transport in TRANSPORTS),
+        *((hosting, "upgrade") for hosting in HOSTINGS if hosting != "serve"),
+    ],
     ids="-".join,
 )
 def clients(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
 from clients import wait_until
-from party import Guest, Party, check_refusal, settle
-from servers import PATIENCE_SECONDS
+from party import QUICK, Guest, Party, check_refusal, settle
+from servers import HOSTINGS, PATIENCE_SECONDS, running
 
 CLIENT_EVENTS = (
     "join room",
@@ -47,6 +48,13 @@ WRONG_PAYLOADS: list[Any] = [
 
 
 # Private messages
+
+
+@pytest.fixture(scope="module", params=HOSTINGS)
+def quick_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server with the settings `QUICK`, in each hosting."""
+    with running(request.param, tmp_path_factory.mktemp("article"), **QUICK) as server:
+        yield server.url
 
 
 def test_a_private_message_reaches_its_two_users_and_nobody_else(party: Party) -> None:
