@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import socketio
-from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, DISCONNECT, EVENT
+from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT
 
 from chatapp.engine.engineio import EngineServer
 from chatapp.engine.faults import Malformed, Unexpected
@@ -105,14 +105,20 @@ class SocketServer(socketio.Server):
         known = {*self.handlers, *self.namespace_handlers, *self.namespaces}
         if namespace not in known and "*" not in known:
             refusal = {"message": "Invalid namespace"}
-            self._send_packet(session.sid, HostPacket(4, refusal, namespace))
+            self._send_packet(session.sid, HostPacket(CONNECT_ERROR, refusal, namespace))
             return
         self._host_call(self._handle_connect, session.sid, namespace, packet.data)
         sid = self.manager.sid_from_eio_sid(session.sid, namespace)
-        if sid is not None and self.manager.is_connected(sid, namespace):
+        if sid is None:
+            return  # it was refused, and told so
+        if self.manager.is_connected(sid, namespace):
             session.namespaces[namespace] = sid
             if namespace == "/" and self._limits.join_seconds:
                 self.eio.deadlines.after(self._limits.join_seconds, lambda: self._check_known(session, sid))
+        else:  # the handler of the host failed
+            self.manager.disconnect(sid, namespace)
+            refusal = {"message": "Connection rejected by server"}
+            self._send_packet(session.sid, HostPacket(CONNECT_ERROR, refusal, namespace))
 
     def _check_known(self, session: Session, sid: str) -> None:
         if not session.closed and not self.dispatcher.is_known(sid):
@@ -140,6 +146,12 @@ class SocketServer(socketio.Server):
     def _has_handler(self, event: str) -> bool:
         handler, _ = self._get_event_handler(event, "/", ())
         return handler is not None
+
+    def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
+        if event != "disconnect":
+            return super()._trigger_event(event, namespace, *args)
+        # Who goes is gone, whatever the host's handler makes of it.
+        return self._host_call(super()._trigger_event, event, namespace, *args)
 
     @staticmethod
     def _host_call(function: Callable[..., Any], *args: Any) -> None:
