@@ -13,6 +13,7 @@ import orjson
 
 from chatapp.engine.deadlines import Deadlines
 from chatapp.engine.frames import RESTART, TEXT, encode_frame
+from chatapp.engine.handshake import is_upgrade
 from chatapp.engine.http import Environ, Requests, StartResponse
 from chatapp.engine.origins import Origins
 from chatapp.engine.packets import Packet
@@ -92,10 +93,9 @@ class EngineServer(engineio.Server):
         kept = {key: environ[key] for key in (*_KEPT, *_KEPT_TOO) if key in environ}
         kept |= {key: value for key, value in environ.items() if key.startswith("HTTP_")}
         self._trigger_event("connect", sid, kept, run_async=False)
-        is_websocket = "HTTP_UPGRADE" in environ
         opened = {
             "sid": sid,
-            "upgrades": [] if is_websocket else ["websocket"],
+            "upgrades": [] if is_upgrade(environ) else ["websocket"],
             "pingInterval": int(self.ping_interval * 1000),
             "pingTimeout": int(self.ping_timeout * 1000),
             "maxPayload": self.limits.frame_bytes,

@@ -124,7 +124,10 @@ class Reactor:
         for fd, mask in self._epoll.poll(0, _EVENTS):
             what = watched.get(fd)
             if what is not None:
-                what.ready(mask)
+                try:
+                    what.ready(mask)
+                except Exception:  # the others' edges do not come again
+                    logger.exception("a connection failed")
         if self._lanes:
             self._dispatch()
         self._end_round()

@@ -216,7 +216,7 @@ class Session(Lane):
             self.fail(Unexpected("it did not connect in time"))
 
     def hold(self, poll: Poll | WaitingPoll) -> None:
-        """Answer this poll when there is something to say, the first one's loss included."""
+        """Answer this poll when there is something to say: first what the answer before has lost."""
         self._poll = poll
         if self._handed is not None and self._handed.fate() is Fate.OPEN:
             self._is_settling = True
@@ -225,12 +225,11 @@ class Session(Lane):
             self._settle()
 
     def _settle(self) -> None:
-        if self._is_settling and self.upgraded:
-            return  # it has said meanwhile that its polls are over
+        if self.closed or self.upgraded:
+            return  # its polls are over
         self._is_settling = False
-        if not self.closed:
-            self._recover(Fate.LOST, Fate.OPEN)
-            self.flush()
+        self._recover(Fate.LOST, Fate.OPEN)
+        self.flush()
 
     @property
     def has_poll(self) -> bool:
@@ -464,8 +463,3 @@ class Session(Lane):
             audience.remove(self)
         self._host.on_end(self)
         self.run(lambda: self._host.on_ended(self, why))
-
-    @property
-    def is_flushed(self) -> bool:
-        """Whether everything has left for the network."""
-        return not self._pending and not (self._websocket is not None and self._websocket.has_rest)

@@ -9,14 +9,14 @@ from typing import Protocol
 
 from chatapp.engine.deadlines import Deadlines
 from chatapp.engine.frames import Event, FrameReader, encode_close
-from chatapp.engine.reactor import IN, OUT, Lane, Reactor
+from chatapp.engine.reactor import OUT, Lane, Reactor
 
 #: One read. Everything that fits into a loop's round is parsed from one buffer.
 RECEIVE_BYTES = 65536
 #: Reads from a peer that we have nothing more to say to, before its connection is reset.
 MAX_DRAIN_READS = 16
 #: How long a peer may take to close its side after we closed ours.
-LINGER_SECONDS = 1.0
+_LINGER_SECONDS = 1.0
 
 
 class Owner(Protocol):
@@ -139,11 +139,6 @@ class WebSocket:
             self.drop()
             self.owner.lost(self, "it does not read what it is sent")
 
-    @property
-    def has_rest(self) -> bool:
-        """Whether the socket has not taken everything yet."""
-        return self._rest is not None
-
     def _write_rest(self) -> None:
         assert self._rest is not None
         try:
@@ -171,7 +166,7 @@ class WebSocket:
             return
         self._is_closing = True
         self._reader.stop()
-        self._deadlines.after(LINGER_SECONDS, self.drop)
+        self._deadlines.after(_LINGER_SECONDS, self.drop)
         if self._rest is None:
             self._half_close()
         self._drain()
@@ -204,6 +199,3 @@ class WebSocket:
     def _lose(self) -> None:
         self.drop()
         self.owner.lost(self)
-
-
-__all__ = ["IN", "LINGER_SECONDS", "Owner", "WebSocket"]

@@ -65,7 +65,7 @@ class Poll:
 class WebSocket:
     """A WebSocket that takes everything."""
 
-    is_readable, has_rest = False, False
+    is_readable = False
 
     def __init__(self) -> None:
         self.texts: list[str] = []
