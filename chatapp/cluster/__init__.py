@@ -1,0 +1,1 @@
+"""Between workers: finding each other, passing connections on, telling of what was committed."""
