@@ -38,6 +38,7 @@ class Metrics:
         self.entries = self._tally("chatapp_entries", "Entries committed to the logs", "kind")
         self.refusals = self._tally("chatapp_refusals", "Requests refused, by code", "code")
         self.ends = self._tally("chatapp_ends", "Connections that ended or were not let in, by reason", "why")
+        self.bus_dropped = self._tally("chatapp_bus_dropped", "Payloads of other workers dropped", "why")
         self.batch_size = Histogram(
             "chatapp_commit_jobs",
             "Jobs in one transaction",

@@ -16,12 +16,17 @@ from gevent.pywsgi import WSGIServer
 
 from chatapp import hosting
 from chatapp.auth import GuestTokens, SiteAuth, make_sidecar_readable
+from chatapp.chat.attendance import Attendance
 from chatapp.chat.context import Context
+from chatapp.chat.distribution import Distribution
 from chatapp.chat.hooks import Hooks
 from chatapp.chat.people import People
 from chatapp.chat.reading import Reading
 from chatapp.chat.rooms import Rooms
 from chatapp.chat.speech import Speech
+from chatapp.cluster.bus import Bus, NoBus
+from chatapp.cluster.directory import new_worker_id
+from chatapp.cluster.envelopes import EmitNews, Malformed, Part, PresenceNews, decode
 from chatapp.domain.characters import skeleton
 from chatapp.domain.messages import Draft, Kind, Room, User
 from chatapp.domain.names import name_key, parse_room_name, site_name
@@ -78,15 +83,28 @@ class ChatServer:
 
     def _put_together(self) -> None:
         settings = self.settings
+        log = open_log(settings, self.metrics.observe_commit, self.sio.eio.reactor.soon)
+        delivery = SocketDelivery(self.sio)
+        composer = Composer(settings.message_types)
+        self._bus: Bus = NoBus()
+        distribution = Distribution(
+            log=log,
+            bus=self._bus,
+            delivery=delivery,
+            composer=composer,
+            events=settings.events,
+            later=self.sio.eio.deadlines.after,
+        )
         context = self._context = Context(
             settings=settings,
-            log=open_log(settings, self.metrics.observe_commit, self.sio.eio.reactor.soon),
+            log=log,
             presence=Presence(settings.limits.leave_grace_seconds),
-            delivery=SocketDelivery(self.sio),
+            delivery=delivery,
+            distribution=distribution,
             hooks=self.hooks,
             rates=Rates(settings.limits),
             metrics=self.metrics,
-            composer=Composer(settings.message_types),
+            composer=composer,
             wake=lambda: self._housekeeping.wake(),
         )
         is_guest_mode = settings.auth.mode == "guest"
@@ -101,7 +119,20 @@ class ChatServer:
         rooms = Rooms(context, people)
         self._speech = Speech(context)
         self._handlers = Handlers(context, people, rooms, self._speech, Reading(context))
-        self._housekeeping = Housekeeping(context, rooms)
+        self._attendance = None
+        if log.roll is not None:
+            self._attendance = Attendance(
+                log.roll,
+                context.presence,
+                self._bus,
+                on_arrival=rooms.has_arrived_elsewhere,
+                on_leave=rooms.has_left_elsewhere,
+                on_death=rooms.has_died_elsewhere,
+                follows=distribution.feed.follows,
+            )
+            context.attended, context.look = self._attendance.wake, self._attendance.look
+        self._housekeeping = Housekeeping(context, rooms, self._attendance)
+        self._bus.on_payload, self._bus.on_doubt = self._receive, self._housekeeping.doubt
         self.sio.on("connect", self._handlers.connect)
         self.sio.on("disconnect", self._handlers.disconnect)
         self.sio.dispatcher = self._handlers
@@ -234,6 +265,7 @@ class ChatServer:
                 while not self.sio.eio.is_quiet:
                     gevent.sleep(0.01)
             self._housekeeping.stop()
+            self._bus.close()
         self._context.log.close()
         self.sio.eio.close()
 
@@ -242,11 +274,26 @@ class ChatServer:
         if self._is_at_work:
             return
         self._is_at_work = True
-        self._housekeeping.start()
+        worker_id = new_worker_id()
+        self._bus.start(worker_id)
+        self._housekeeping.start(worker_id)
         atexit.register(self.close)
         worker = hosting.serving_worker()
         if worker is not None:
             gevent.spawn(hosting.wait_for_end, worker).link(lambda _: self.retire())
+
+    def _receive(self, payload: bytes) -> None:
+        """Take what another worker tells."""
+        try:
+            news = decode(payload)
+        except Malformed:
+            self.metrics.bus_dropped.count("malformed")
+            return
+        if isinstance(news, PresenceNews):
+            if self._attendance is not None:
+                self._attendance.receive(news)
+        elif not isinstance(news, EmitNews):
+            self._context.distribution.receive(news)
 
     def _beside(self, site: Callable[..., Any]) -> Callable[..., Any]:
         path = self.settings.app.socketio_path + "/"
@@ -297,7 +344,7 @@ class ChatServer:
         known = self._context.log.find_room(key)
         if known is not None:
             notice = self._context.composer.notice(known.name, text, self._context.now_ms())
-            self._context.delivery.to_room(known.id, self.settings.events.newmsg, notice)
+            self._context.distribution.tell(Part("r", known.id, self.settings.events.newmsg, notice))
 
     def send_message(self, to: str, text: str, *, code: str = "message") -> None:
         """Send a ``server notice`` ``{code, message}`` to all connections that the user of this name has
@@ -306,7 +353,7 @@ class ChatServer:
         if user is None:
             raise NoSuchUser(f"Nobody is called {to!r}.")
         notice = {"code": code, "message": text}
-        self._context.delivery.to_user(user.id, self.settings.events.notice, notice)
+        self._context.distribution.tell(Part("u", user.id, self.settings.events.notice, notice))
 
     def _host(self, sender: str) -> User:
         name = site_name(sender, self.settings.limits.username_characters)

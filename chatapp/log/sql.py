@@ -1,4 +1,4 @@
-"""The log in an SQL database: one `SqlStore`, made of users, rooms and entries."""
+"""The log in an SQL database: one `SqlStore`, made of users, rooms, entries and workers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from chatapp.log.database import Database
 from chatapp.log.sql_entries import SqlEntries
 from chatapp.log.sql_rooms import SqlRooms
 from chatapp.log.sql_users import SqlUsers
+from chatapp.log.sql_workers import SqlWorkers
 
 
-class SqlStore(SqlUsers, SqlRooms, SqlEntries):
+class SqlStore(SqlUsers, SqlRooms, SqlEntries, SqlWorkers):
     """See `chatapp.log.store.Store`; `tx` is an SQLAlchemy connection inside a transaction."""
 
     def __init__(self, database: Database, *, reactions_per_message: int) -> None:

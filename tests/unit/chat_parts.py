@@ -7,13 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import gevent
+
 from chatapp.auth import GuestTokens, SiteUser
 from chatapp.chat.context import Context
+from chatapp.chat.distribution import Distribution
 from chatapp.chat.hooks import Hooks
 from chatapp.chat.people import People
 from chatapp.chat.reading import Reading
 from chatapp.chat.rooms import Rooms
 from chatapp.chat.speech import Speech
+from chatapp.cluster.bus import NoBus
 from chatapp.domain.presence import Presence
 from chatapp.handlers import Handlers
 from chatapp.log.log import Log
@@ -120,15 +124,24 @@ def put_together(
         page_bytes=settings.history.page_bytes,
         clock=clock,
     )
+    composer = Composer(settings.message_types)
     context = Context(
         settings=settings,
         log=log,
         presence=Presence(settings.limits.leave_grace_seconds),
         delivery=outbox,
+        distribution=Distribution(
+            log=log,
+            bus=NoBus(),
+            delivery=outbox,
+            composer=composer,
+            events=settings.events,
+            later=gevent.spawn_later,
+        ),
         hooks=Hooks(),
         rates=Rates(settings.limits),
         metrics=Metrics(),
-        composer=Composer(settings.message_types),
+        composer=composer,
         clock=clock,
     )
     tokens = None if site_user else GuestTokens(lambda: "a key of sixteen characters", 1)
