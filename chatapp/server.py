@@ -6,13 +6,14 @@ import atexit
 import logging
 import os
 import socket
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import flask
 import gevent
+from gevent import monkey
 from gevent.pywsgi import WSGIServer
+from sqlalchemy import Connection
 
 from chatapp import hosting
 from chatapp.auth import GuestTokens, SiteAuth, make_sidecar_readable
@@ -26,17 +27,14 @@ from chatapp.chat.rooms import Rooms
 from chatapp.chat.speech import Speech
 from chatapp.cluster.bus import Bus, NoBus
 from chatapp.cluster.directory import new_worker_id
-from chatapp.cluster.envelopes import EmitNews, Malformed, Part, PresenceNews, decode
+from chatapp.cluster.envelopes import EmitNews, EntryNews, EventNews, Malformed, PresenceNews, decode, encode
 from chatapp.domain.characters import skeleton
-from chatapp.domain.messages import Draft, Kind, Room, User
-from chatapp.domain.names import name_key, parse_room_name, site_name
 from chatapp.domain.presence import Presence
-from chatapp.domain.text import parse_client_id, parse_text
 from chatapp.engine.origins import Origins
 from chatapp.engine.packets import event_frame
 from chatapp.engine.pywsgi import Handler
 from chatapp.engine.server import SocketDelivery, SocketServer
-from chatapp.errors import HostingError, NoSuchUser, SettingsError
+from chatapp.errors import HostingError, SettingsError
 from chatapp.handlers import Handlers
 from chatapp.housekeeping import Housekeeping
 from chatapp.log.log import open_log
@@ -44,8 +42,9 @@ from chatapp.metrics import Metrics
 from chatapp.rates import Rates
 from chatapp.secret import secret_key
 from chatapp.settings import Settings, load_settings
+from chatapp.voice import Voice
 from chatapp.web.blueprint import make_blueprint
-from chatapp.wire import SYSTEM, Composer, Wire, member
+from chatapp.wire import SYSTEM, Composer, Wire
 
 logger = logging.getLogger("chatapp.server")
 
@@ -118,6 +117,7 @@ class ChatServer:
         )
         rooms = Rooms(context, people)
         self._speech = Speech(context)
+        self._voice = Voice(context, self._speech, self._begin, self._ring)
         self._handlers = Handlers(context, people, rooms, self._speech, Reading(context))
         self._attendance = None
         if log.roll is not None:
@@ -266,6 +266,7 @@ class ChatServer:
                     gevent.sleep(0.01)
             self._housekeeping.stop()
             self._bus.close()
+        self._voice.close()
         self._context.log.close()
         self.sio.eio.close()
 
@@ -295,6 +296,11 @@ class ChatServer:
         elif not isinstance(news, EmitNews):
             self._context.distribution.receive(news)
 
+    def _begin(self) -> None:
+        """Take part, for the host's code speaks here, if this process can."""
+        if monkey.is_module_patched("socket"):
+            self._start_work()
+
     def _beside(self, site: Callable[..., Any]) -> Callable[..., Any]:
         path = self.settings.app.socketio_path + "/"
 
@@ -315,54 +321,51 @@ class ChatServer:
         sender: str = SYSTEM,
         notice: bool = False,
         client_id: str | None = None,
+        connection: Connection | None = None,
     ) -> Wire:
         """Store a message in a room, made if need be, and deliver it; return its receipt
         ``{room, seq, id, sent_at, epoch}``. Repeated with the same `client_id` it is stored once.
-        Raises a `Refusal`."""
-        name = parse_room_name(room, self.settings.limits.room_characters)
-        kind = Kind.NOTICE if notice else Kind.MESSAGE
-        return self._append(self._context.log.open_room(name), self._host(sender), kind, text, client_id)
 
-    def send_private(self, to: str, text: str, *, sender: str = SYSTEM, client_id: str | None = None) -> Wire:
+        Callable from any process that has the settings of the chat: from a view, a Celery job, a cron
+        script. With a `connection` of SQLAlchemy's to the chat's database it is a part of the transaction
+        there: delivered once that is committed, and never said if it is not. Raises a `Refusal`, or
+        HostingError where nothing is stored or the connection leads elsewhere.
+        """
+        return self._voice.post(room, text, sender, notice=notice, client_id=client_id, connection=connection)
+
+    def send_private(
+        self,
+        to: str,
+        text: str,
+        *,
+        sender: str = SYSTEM,
+        client_id: str | None = None,
+        connection: Connection | None = None,
+    ) -> Wire:
         """Store a private message from the host to the user of this name, and deliver it; return its
-        receipt. Raises NoSuchUser."""
-        host = self._host(sender)
-        room = self._context.conversation(host, to)
-        return self._append(room, host, Kind.MESSAGE, text, client_id)
+        receipt. `connection` is that of `post`. Raises NoSuchUser."""
+        return self._voice.send_private(to, text, sender, client_id=client_id, connection=connection)
 
     def members(self, room: str) -> list[Wire]:
         """Return who is in a room right now: ``{user_id, username}`` each, by name."""
-        key = parse_room_name(room, self.settings.limits.room_characters).key
-        known = self._context.log.find_room(key)
-        users = self._context.presence.members(known.id, None, sys.maxsize)[0] if known else []
-        return [member(user) for user in users]
+        return self._voice.members(room)
 
     def distribute_message(self, room: str, text: str) -> None:
         """Show a notice to whoever is in a room right now. It is not stored and has no ``seq``: who is
         away never sees it. `post` is what stores."""
-        key = parse_room_name(room, self.settings.limits.room_characters).key
-        known = self._context.log.find_room(key)
-        if known is not None:
-            notice = self._context.composer.notice(known.name, text, self._context.now_ms())
-            self._context.distribution.tell(Part("r", known.id, self.settings.events.newmsg, notice))
+        self._voice.distribute_message(room, text)
 
     def send_message(self, to: str, text: str, *, code: str = "message") -> None:
         """Send a ``server notice`` ``{code, message}`` to all connections that the user of this name has
         right now. Not stored. Raises NoSuchUser."""
-        user = self._context.log.find_user(name_key(to))
-        if user is None:
-            raise NoSuchUser(f"Nobody is called {to!r}.")
-        notice = {"code": code, "message": text}
-        self._context.distribution.tell(Part("u", user.id, self.settings.events.notice, notice))
+        self._voice.send_message(to, text, code)
 
-    def _host(self, sender: str) -> User:
-        name = site_name(sender, self.settings.limits.username_characters)
-        return self._context.log.sign_in(f"host:{name.key}", name)
-
-    def _append(self, room: Room, user: User, kind: Kind, text: str, client_id: str | None) -> Wire:
-        limits = self.settings.limits
-        text = parse_text(text, limits.message_characters, limits.message_bytes)
-        return self._speech.post(Draft(room, user, kind, text, client_id=parse_client_id(client_id)))
+    def _ring(self, news: EntryNews | EventNews) -> None:
+        """Tell those who serve of what this process says."""
+        payload = encode(news)
+        if self._is_at_work:
+            self._context.distribution.receive(news)
+            self._bus.publish({part.topic for part in news.parts}, payload)
 
 
 def make_app(settings: Settings) -> flask.Flask:

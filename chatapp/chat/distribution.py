@@ -28,6 +28,9 @@ logger = logging.getLogger("chatapp.distribution")
 GAP_SECONDS = 0.02
 #: Until another try, when the log could not be read.
 RETRY_SECONDS = 0.5
+#: When to look again for an entry that was told of and is not in the log: a host may tell a moment before it
+#: commits.
+LATE_SECONDS = (0.1, 0.5, 2.0)
 
 
 class Later(Protocol):
@@ -62,6 +65,7 @@ class Distribution:
         self._is_shared = log.roll is not None
         self.feed = Feed()
         self._mending: dict[int, int] = {}  # by room id: the place up to which something is missing
+        self._late: dict[int, int] = {}  # by room id: how often it was looked for what is not there yet
         self._opening: dict[int, Event] = {}  # by room id: who is asked to tell us of it
         self._entrances: collections.defaultdict[int, list[Entrance]] = collections.defaultdict(list)
         #: What was handed on while somebody was coming in: by room id, (seq, event, data).
@@ -80,8 +84,7 @@ class Distribution:
     def commit(self, room: Room, appended: Appended, skip_sid: str | None, done: Callable[[], None]) -> None:
         """Tell the other workers of an entry now, and the clients of this one at its place; `done` is called
         there, too. To be called in the order of the commits."""
-        parts = self._parts(room, appended.message, appended.entry if appended.entry.kind.is_change else None)
-        seq = appended.entry.seq
+        parts, seq = self.parts(room, appended), appended.entry.seq
         if self._is_shared:
             if not self._bus.is_alone:
                 self._publish(EntryNews(room.id, seq, parts))
@@ -93,8 +96,12 @@ class Distribution:
         elif self._is_shared and self.feed.waits_for(room.id) is not None:
             self._mend_soon(room.id, seq)
 
+    def parts(self, room: Room, appended: Appended) -> list[Part]:
+        """Return what clients are sent of an entry."""
+        return self._parts(room, appended.message, appended.entry if appended.entry.kind.is_change else None)
+
     def _parts(self, room: Room, message: Any, change: Any) -> list[Part]:
-        """Return what clients are sent of an entry: of a `change` what it made of `message`."""
+        """Return what clients are sent: of a `change` what it made of `message`."""
         event = self._events.newmsg if change is None else self._events.changed
 
         def wire(reader_id: int) -> Any:
@@ -155,7 +162,7 @@ class Distribution:
             self._follow_new(room_id, news.parts)
             if not self.feed.follows(room_id):
                 return  # nobody here hears it
-        if news.parts:
+        if not news.is_bell:
             self.feed.put(room_id, news.seq, partial(self._hand_on, room_id, news.seq, news.parts))
             if self.feed.waits_for(room_id) is not None:
                 self._mend_soon(room_id, news.seq)
@@ -187,6 +194,7 @@ class Distribution:
         head = self.feed.head(room_id)
         if head is None or head >= self._mending[room_id]:
             del self._mending[room_id]
+            self._late.pop(room_id, None)
             return
         try:
             self._log.follow(room_id, head, partial(self._fill, room_id))
@@ -207,12 +215,22 @@ class Distribution:
         head = self.feed.head(room_id)
         if head is None:
             return
+        if head < up_to and found.reached == found.last_seq:
+            self._ring_again(room_id, up_to)
         for entrance in list(self._entrances.get(room_id, ())):
             entrance.look(head)
         if head < found.last_seq:
             self._mend_soon(room_id, found.last_seq, 0)
         elif (missing := self.feed.waits_for(room_id)) is not None:
             self._mend_soon(room_id, missing[1])
+
+    def _ring_again(self, room_id: int, up_to: int) -> None:
+        tries = self._late.get(room_id, 0)
+        if tries < len(LATE_SECONDS):
+            self._late[room_id] = tries + 1
+            self._mend_soon(room_id, up_to, LATE_SECONDS[tries])
+        else:
+            del self._late[room_id]
 
     def _hand_on_read(self, room: Room, item: Item) -> None:
         self.filled += 1

@@ -37,11 +37,20 @@ class Part(NamedTuple):
 
 
 class EntryNews(NamedTuple):
-    """An entry was committed; `parts` is what clients are sent. Without parts it has to be read."""
+    """An entry was committed; `parts` is what clients are sent. Parts of a bell say only who hears it."""
 
     room_id: int
     seq: int
     parts: Sequence[Part]
+
+    def bell(self) -> EntryNews:
+        """Return the news without what was said, which is to be read from the log."""
+        return self._replace(parts=[Part(part.kind, part.number, "", None) for part in self.parts])
+
+    @property
+    def is_bell(self) -> bool:
+        """Whether the entry has to be read."""
+        return not any(part.event for part in self.parts)
 
 
 class EventNews(NamedTuple):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from sqlalchemy import Connection
+
 from chatapp.domain.messages import Change, Draft, Item, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName
 from chatapp.errors import Refusal
@@ -15,7 +17,7 @@ from chatapp.log.database import Database
 from chatapp.log.immediate import Immediate
 from chatapp.log.memory import MemoryStore
 from chatapp.log.roll import Roll
-from chatapp.log.sql import SqlStore
+from chatapp.log.sql import BorrowedStore, SqlStore
 from chatapp.log.store import Appended, Conversation, Standing, Store, Visit, Visited
 from chatapp.log.threads import Threads
 from chatapp.log.writer import GroupCommit, Job
@@ -97,7 +99,10 @@ class Log:
         clock: Callable[[], float] = time.time,
         observe: Callable[[int, float], None] = lambda size, seconds: None,
         soon: Callable[[Callable[[], None]], None] | None = None,
+        at_once: bool = False,
     ) -> None:
+        """Without `readers` everything is read where it is asked, and with `at_once` written, too. That
+        blocks, which only `MemoryStore` does not and a process that serves nobody may."""
         self._store = store
         self._clock = clock
         self._page_limit = page_limit
@@ -107,7 +112,7 @@ class Log:
         #: Who is where in which worker; None where nothing is shared with other processes.
         self.roll = Roll(store, self._write, self._read) if isinstance(store, SqlStore) else None
         self._writer: GroupCommit | Immediate
-        if isinstance(store, MemoryStore):
+        if at_once or isinstance(store, MemoryStore):
             self._writer = Immediate(store, clock)
         else:
             self._writer = GroupCommit(
@@ -419,24 +424,37 @@ def open_log(
 ) -> Log:
     """Return the log that ``[storage]`` and ``[history]`` describe. Opens nothing yet. For `observe` and
     `soon` see `GroupCommit`."""
-    store: Store
+    is_stored = settings.storage_url is not None
+    readers = settings.storage.readers if is_stored else 0
+    return _log(settings, _store(settings), readers=readers, observe=observe, soon=soon)
+
+
+def open_log_at_once(settings: Settings, connection: Connection | None = None) -> Log:
+    """Return the log for a process that serves nobody, in which each call is a transaction in the thread that
+    makes it; or, with a connection of the host's, a part of its transaction. Raises HostingError."""
+    reactions = settings.limits.reactions_per_message
+    store = (
+        _store(settings) if connection is None else BorrowedStore(connection, reactions_per_message=reactions)
+    )
+    return _log(settings, store, readers=0, at_once=True)
+
+
+def _store(settings: Settings) -> Store:
     url = settings.storage_url
     if url is None:
-        store = MemoryStore()
-    else:
-        database = Database(
-            url,
-            synchronous=settings.storage.synchronous,
-            busy_seconds=settings.storage.busy_seconds,
-        )
-        store = SqlStore(database, reactions_per_message=settings.limits.reactions_per_message)
+        return MemoryStore()
+    database = Database(
+        url, synchronous=settings.storage.synchronous, busy_seconds=settings.storage.busy_seconds
+    )
+    return SqlStore(database, reactions_per_message=settings.limits.reactions_per_message)
+
+
+def _log(settings: Settings, store: Store, **options: Any) -> Log:
     return Log(
         store,
-        readers=settings.storage.readers if url is not None else 0,
         max_waiting=settings.limits.waiting_writes,
         page_limit=settings.history.page_limit,
         catch_up=settings.history.catch_up,
         page_bytes=settings.history.page_bytes,
-        observe=observe,
-        soon=soon,
+        **options,
     )

@@ -91,7 +91,8 @@ def test_a_bell_without_a_message_has_it_read(town: Town) -> None:
     second.parts.join("b", "lobby", "bob")
     town.loses = 1
     first.say("a", "hello")
-    second.bus.on_payload(encode(EntryNews(room.id, 1, [])))
+    bell = EntryNews(room.id, 1, [Part("r", room.id, "new message", {})]).bell()
+    second.bus.on_payload(encode(bell))
     until(lambda: second.seqs("b"), "the message")
     assert texts(second, "b") == ["hello"]
 
