@@ -139,6 +139,14 @@ class ChatServer:
         presence = context.presence
         self.metrics.gauge("chatapp_connections", "Clients connected", presence.connections)
         self.metrics.gauge("chatapp_users", "Users connected", lambda: len(presence.user_ids()))
+        self.metrics.gauge(
+            "chatapp_filled_entries",
+            "Entries read because no worker told of them",
+            lambda: distribution.filled,
+        )
+        self.metrics.gauge(
+            "chatapp_doubled_entries", "Entries told more than once", lambda: distribution.feed.doubled
+        )
         self.metrics.gauge("chatapp_waiting_writes", "Writes that wait", lambda: context.log.waiting)
 
     # Hooks and callbacks; each returns its function, so that it can be used as a decorator

@@ -85,15 +85,17 @@ class Distribution:
         """Tell the other workers of an entry now, and the clients of this one at its place; `done` is called
         there, too. To be called in the order of the commits."""
         parts, seq = self.parts(room, appended), appended.entry.seq
-        if self._is_shared:
-            if not self._bus.is_alone:
-                self._publish(EntryNews(room.id, seq, parts))
-            if room.pair is not None and not self.feed.follows(room.id):
-                if any(self._users.get(user.id) for user in room.pair):
-                    self._follow_new(room.id, parts)
+        if not self._is_shared:
+            self._hand_on(room.id, seq, parts, skip_sid, done)
+            return
+        if not self._bus.is_alone:
+            self._publish(EntryNews(room.id, seq, parts))
+        if room.pair is not None and not self.feed.follows(room.id):
+            if any(self._users.get(user.id) for user in room.pair):
+                self._follow_new(room.id, parts)
         if not self.feed.put(room.id, seq, partial(self._hand_on, room.id, seq, parts, skip_sid, done)):
             done()
-        elif self._is_shared and self.feed.waits_for(room.id) is not None:
+        elif self.feed.waits_for(room.id) is not None:
             self._mend_soon(room.id, seq)
 
     def parts(self, room: Room, appended: Appended) -> list[Part]:
