@@ -22,6 +22,8 @@ from chatapp.chat.people import People
 from chatapp.chat.reading import Reading
 from chatapp.chat.rooms import Rooms
 from chatapp.chat.speech import Speech
+from chatapp.cluster.directory import Directory, new_worker_id
+from chatapp.cluster.handover import Handover
 from chatapp.domain.characters import skeleton
 from chatapp.domain.messages import Draft, Kind, Room, User
 from chatapp.domain.names import name_key, parse_room_name, site_name
@@ -73,6 +75,8 @@ class ChatServer:
         self._site_auth = SiteAuth(settings.auth)
         self._app: flask.Flask | None = None
         self._served: WSGIServer | None = None
+        #: Where the workers of this host find each other.
+        self._directory = Directory(settings.app.data_dir / "run")
         self._is_at_work = False
         self._put_together()
 
@@ -162,7 +166,7 @@ class ChatServer:
         self._app = self._site_auth.app = app
         app.register_blueprint(make_blueprint(self.settings, self.metrics, self._context.log.check))
         if realtime:
-            hosting.check_gunicorn()
+            hosting.check_gunicorn(is_stored=self.settings.storage_url is not None)
             app.wsgi_app = self._beside(app.wsgi_app)  # type: ignore[method-assign]
 
     def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -170,11 +174,11 @@ class ChatServer:
         try:
             hosting.check_serving()
             self._site_auth.check()
+            self._start_work()
         except HostingError as error:
             logger.error("%s", error.message)
             start_response("503 Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")])
             return [error.message.encode()]
-        self._start_work()
         answer: Iterable[bytes] = self.sio.handle_request(environ, start_response)
         return answer
 
@@ -236,17 +240,37 @@ class ChatServer:
             self._housekeeping.stop()
         self._context.log.close()
         self.sio.eio.close()
+        self._directory.close()
 
     def _start_work(self) -> None:
-        """Start what goes on by itself, in the process that answers requests; no-op if started."""
+        """Start what goes on by itself, in the process that answers requests; no-op if started. Raises
+        HostingError if this is one of several workers that cannot find each other."""
         if self._is_at_work:
             return
+        self._find_siblings()
         self._is_at_work = True
         self._housekeeping.start()
         atexit.register(self.close)
         worker = hosting.serving_worker()
         if worker is not None:
             gevent.spawn(hosting.wait_for_end, worker).link(lambda _: self.retire())
+
+    def _find_siblings(self) -> None:
+        """Become a worker that others find: now, for an id is one process's, and gunicorn forks."""
+        workers = hosting.worker_count()
+        worker_id = new_worker_id()
+        if self.settings.storage_url is None:
+            hosting.check_alone(workers)
+        else:
+            try:
+                self._directory.open()
+                limits, count = self.settings.limits, self.metrics.handovers.count
+                self.sio.eio.join(Handover(self._directory, worker_id, limits.frame_bytes, count))
+            except HostingError as error:
+                if workers > 1:
+                    raise
+                logger.warning("%s", error.message)  # one worker can do without
+        self.metrics.name_worker(worker_id, os.getpid())
 
     def _beside(self, site: Callable[..., Any]) -> Callable[..., Any]:
         path = self.settings.app.socketio_path + "/"

@@ -109,8 +109,9 @@ class Directory:
 
     def remove(self, worker_id: str, purpose: str) -> None:
         """Remove a socket; no-op if there is none."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{worker_id}.{purpose}", dir_fd=self._fd)
+        if self._fd is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{worker_id}.{purpose}", dir_fd=self._fd)
 
     def workers(self, purpose: str) -> list[str]:
         """Return the ids of all workers that have such a socket, those included that were killed."""
