@@ -40,11 +40,12 @@ HOSTINGS: Mapping[str, Sequence[str]] = {
     "geventwebsocket": [*_GUNICORN, "-k", _WEBSOCKET_WORKER, "wsgi:app"],
 }
 
-_LISTENING = re.compile(r"(?:[Ll]istening|Running) (?:at|on):? (http://[^\s(]+)")
+_LISTENING = re.compile(r"(?:[Ll]istening|Running) (?:at|on):? (http://[^\s(]+|unix:[^\s(]+)")
 
 
 class ServerProcess:
-    """A server and what it prints. `url` is where it answers; after `restart` it has the same port."""
+    """A server and what it prints. `url` is where it answers, ``unix:<path>`` for a Unix socket; after
+    `restart` it has the same port."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], cwd: Path) -> None:
         self._command = list(command)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import _socket
 import logging
 import os
+import random
 import socket
 import struct
 from collections.abc import Callable
@@ -109,6 +110,11 @@ class Handover:
         """Return the id of the other worker that this session id names, None if it names none."""
         worker_id = sid[:WORKER_ID_LENGTH]
         return worker_id if worker_id != self.worker_id and is_worker_id(worker_id) else None
+
+    def any_other(self) -> str | None:
+        """Return the id of some other worker that takes requests, None if there seems to be none."""
+        others = [found for found in self._directory.workers(_PURPOSE) if found != self.worker_id]
+        return random.choice(others) if others else None
 
     def send(self, worker_id: str, request: Passed, connection: _socket.socket) -> bool:
         """Hand a request over; return whether it was. If so its connection is that worker's, and ours is

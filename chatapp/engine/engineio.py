@@ -18,7 +18,7 @@ from chatapp.engine.deadlines import Deadlines
 from chatapp.engine.exchange import Exchange, StartResponse, kept
 from chatapp.engine.frames import RESTART, TEXT, encode_frame
 from chatapp.engine.handshake import is_upgrade
-from chatapp.engine.http import Requests
+from chatapp.engine.http import CLOSING, Requests
 from chatapp.engine.origins import Origins
 from chatapp.engine.packets import Packet
 from chatapp.engine.reactor import Reactor
@@ -56,7 +56,7 @@ class EngineServer(engineio.Server):
         self._closed = closed
         self._requests = Requests(self)
         self._addresses: collections.Counter[str] = collections.Counter()
-        self._is_closing = False
+        self.is_closing = False
         #: Handles a Socket.IO packet, or bytes that may be an attachment; see `session.Host`. Set once.
         self.on_packet: Callable[[Session, Packet | bytes], None]
 
@@ -93,8 +93,8 @@ class EngineServer(engineio.Server):
 
     def admit(self, environ: Environ) -> str | None:
         """See `http.Engine`."""
-        if self._is_closing:
-            return "The server is about to restart."
+        if self.is_closing:
+            return CLOSING
         if len(self.sockets) >= self.limits.connections:
             self._closed("connections")
             return "The chat is full."
@@ -142,7 +142,7 @@ class EngineServer(engineio.Server):
 
     def retire(self, goodbye: Callable[[float], bytes]) -> None:
         """Let nobody in any more, and end all sessions with the frame ``goodbye(reconnect_seconds)``."""
-        self._is_closing = True
+        self.is_closing = True
         if self.handover is not None:
             self.handover.retire()
         for session in list(self.sockets.values()):
@@ -157,7 +157,7 @@ class EngineServer(engineio.Server):
 
     def close(self) -> None:
         """Let go of everything."""
-        self._is_closing = True
+        self.is_closing = True
         if self.handover is not None:
             self.handover.retire()
             self.handover.close()

@@ -34,6 +34,8 @@ RETRY = ("Retry-After", "5")
 _BODY_SECONDS = 10
 
 _NO_SESSION = "There is no such session."
+#: Why a closing server lets nobody in.
+CLOSING = "The server is about to restart."
 
 
 class Refused(Exception):
@@ -56,6 +58,8 @@ class Engine(Protocol):
     sockets: dict[str, Session]
     #: To the other workers; None if there can be none.
     handover: Handover | None
+    #: Nobody is let in any more.
+    is_closing: bool
 
     def allows(self, origin: str, environ: Environ) -> bool:
         """Return whether pages of this origin may connect."""
@@ -70,6 +74,11 @@ class Engine(Protocol):
 def bad(reason: str) -> Refused:
     """Return the answer to a request that breaks the protocol."""
     return Refused("400 Bad Request", reason)
+
+
+def _again_later(reason: str) -> Refused:
+    """Return the answer to a request that may succeed in a moment."""
+    return Refused("503 Service Unavailable", reason, RETRY)
 
 
 class Requests:
@@ -120,9 +129,9 @@ class Requests:
             raise bad("Protocol version 4 of Engine.IO is spoken here: socket.io-client 3 and newer.")
         if "j" in query:
             raise bad("JSONP is no part of this protocol version.")
-        handover = self._engine.handover
-        if sid and handover and not exchange.is_handed and (owner := handover.owner(sid[0])):
-            return self._hand_over(exchange, handover, owner)
+        handed = self._hand_over(exchange, sid[0] if sid else None)
+        if handed is not None:
+            return handed
         session = self._session(sid[0]) if sid else None
         if transport == ["websocket"]:
             return self._connect(session, exchange)
@@ -141,19 +150,30 @@ class Requests:
     def _admitted(self, environ: Environ) -> tuple[Session, bytes]:
         refusal = self._engine.admit(environ)
         if refusal is not None:
-            raise Refused("503 Service Unavailable", refusal, RETRY)
+            raise _again_later(refusal)
         return self._engine.open_session(environ)
 
     # Other workers
 
-    def _hand_over(self, exchange: Exchange, handover: Handover, owner: str) -> Iterable[bytes]:
+    def _hand_over(self, exchange: Exchange, sid: str | None) -> Iterable[bytes] | None:
+        """Let the worker answer that has this session; without one, some other if nobody is let in here.
+        Return None if there is none that could, or if one let us."""
+        handover = self._engine.handover
+        if handover is None or exchange.is_handed:
+            return None
+        if sid is not None:
+            worker_id = handover.owner(sid)
+        else:
+            worker_id = handover.any_other() if self._engine.is_closing else None
+        if worker_id is None:
+            return None
         body = self._body(exchange.environ) if exchange.method == "POST" else b""
         taken = self._take(exchange)
         if taken is None:
-            raise bad(_NO_SESSION)
+            return None
         request = Passed(_passed(exchange.environ, body), taken.is_websocket, body)
-        if not handover.send(owner, request, taken.socket):
-            raise bad(_NO_SESSION)
+        if not handover.send(worker_id, request, taken.socket):
+            return None
         taken.socket.close()
         return taken.let_go()
 
@@ -163,7 +183,7 @@ class Requests:
             return exchange.take()
         except OSError as error:  # no descriptor is left
             logger.warning("a connection cannot be held: %s", error.strerror)
-            raise Refused("503 Service Unavailable", "The chat is full.", RETRY) from None
+            raise _again_later("The chat is full.") from None
 
     # Polling
 
