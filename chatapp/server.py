@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import flask
 import gevent
 from gevent import monkey
+from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 from sqlalchemy import Connection
 
@@ -26,8 +27,9 @@ from chatapp.chat.reading import Reading
 from chatapp.chat.rooms import Rooms
 from chatapp.chat.speech import Speech
 from chatapp.cluster.bus import Bus, NoBus
-from chatapp.cluster.directory import new_worker_id
+from chatapp.cluster.directory import Directory, new_worker_id
 from chatapp.cluster.envelopes import EmitNews, EntryNews, EventNews, Malformed, PresenceNews, decode, encode
+from chatapp.cluster.handover import Handover
 from chatapp.domain.characters import skeleton
 from chatapp.domain.presence import Presence
 from chatapp.engine.origins import Origins
@@ -77,7 +79,10 @@ class ChatServer:
         self._site_auth = SiteAuth(settings.auth)
         self._app: flask.Flask | None = None
         self._served: WSGIServer | None = None
+        #: Where the workers of this host find each other.
+        self._directory = Directory(settings.app.data_dir / "run")
         self._is_at_work = False
+        self._has_begun = Event()
         self._put_together()
 
     def _put_together(self) -> None:
@@ -201,7 +206,7 @@ class ChatServer:
         self._app = self._site_auth.app = app
         app.register_blueprint(make_blueprint(self.settings, self.metrics, self._context.log.check))
         if realtime:
-            hosting.check_gunicorn()
+            hosting.check_gunicorn(is_stored=self.settings.storage_url is not None)
             app.wsgi_app = self._beside(app.wsgi_app)  # type: ignore[method-assign]
 
     def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -209,11 +214,11 @@ class ChatServer:
         try:
             hosting.check_serving()
             self._site_auth.check()
+            self._start_work()
         except HostingError as error:
             logger.error("%s", error.message)
             start_response("503 Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")])
             return [error.message.encode()]
-        self._start_work()
         answer: Iterable[bytes] = self.sio.handle_request(environ, start_response)
         return answer
 
@@ -273,19 +278,27 @@ class ChatServer:
                 while not self.sio.eio.is_quiet:
                     gevent.sleep(0.01)
             self._housekeeping.stop()
-            self._bus.close()
         self._voice.close()
         self._context.log.close()
+        self._bus.close()  # once what was written last has been told
         self.sio.eio.close()
+        self._directory.close()
 
     def _start_work(self) -> None:
-        """Start what goes on by itself, in the process that answers requests; no-op if started."""
+        """Start what goes on by itself, in the process that answers requests; no-op if started. Raises
+        HostingError if this is one of several workers that cannot find each other."""
         if self._is_at_work:
+            self._has_begun.wait()
             return
         self._is_at_work = True
-        worker_id = new_worker_id()
-        self._bus.start(worker_id)
-        self._housekeeping.start(worker_id)
+        self._has_begun.clear()
+        try:
+            self._housekeeping.start(self._find_siblings())
+        except HostingError:
+            self._is_at_work = False
+            raise
+        finally:
+            self._has_begun.set()
         atexit.register(self.close)
         worker = hosting.serving_worker()
         if worker is not None:
@@ -308,6 +321,25 @@ class ChatServer:
         """Take part, for the host's code speaks here, if this process can."""
         if monkey.is_module_patched("socket"):
             self._start_work()
+
+    def _find_siblings(self) -> str:
+        """Become a worker that others find, and return its id: now, for gunicorn forks."""
+        workers = hosting.worker_count()
+        worker_id = new_worker_id()
+        if self.settings.storage_url is None:
+            hosting.check_alone(workers)
+        else:
+            try:
+                self._directory.open()
+                limits, count = self.settings.limits, self.metrics.handovers.count
+                self.sio.eio.join(Handover(self._directory, worker_id, limits.frame_bytes, count))
+                self._bus.start(worker_id)
+            except HostingError as error:
+                if workers > 1:
+                    raise
+                logger.warning("%s", error.message)  # one worker can do without
+        self.metrics.name_worker(worker_id, os.getpid())
+        return worker_id
 
     def _beside(self, site: Callable[..., Any]) -> Callable[..., Any]:
         path = self.settings.app.socketio_path + "/"

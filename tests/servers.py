@@ -31,19 +31,21 @@ _GUNICORN = [
 ]
 _WEBSOCKET_WORKER = "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"
 
-#: The ways of hosting that the README names, and gevent-websocket's worker, which many sites have.
+#: The ways of hosting that the README names, and gevent-websocket's worker, which many sites have. Each in
+#: one process: tests that are about several say so.
 HOSTINGS: Mapping[str, Sequence[str]] = {
     "serve": [sys.executable, "-m", "chatapp", "serve"],
-    "conf": [*_GUNICORN, "-c", str(ROOT / "conf" / "gunicorn.conf.py"), "wsgi:app"],
+    "conf": [*_GUNICORN, "-c", str(ROOT / "conf" / "gunicorn.conf.py"), "-w", "1", "wsgi:app"],
     "gevent": [*_GUNICORN, "-k", "gevent", "wsgi:app"],
     "geventwebsocket": [*_GUNICORN, "-k", _WEBSOCKET_WORKER, "wsgi:app"],
 }
 
-_LISTENING = re.compile(r"(?:[Ll]istening|Running) (?:at|on):? (http://[^\s(]+)")
+_LISTENING = re.compile(r"(?:[Ll]istening|Running) (?:at|on):? (http://[^\s(]+|unix:[^\s(]+)")
 
 
 class ServerProcess:
-    """A server and what it prints. `url` is where it answers; after `restart` it has the same port."""
+    """A server and what it prints. `url` is where it answers, ``unix:<path>`` for a Unix socket; after
+    `restart` it has the same port."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], cwd: Path) -> None:
         self._command = list(command)
