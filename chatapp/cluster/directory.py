@@ -63,10 +63,13 @@ class Directory:
 
     def listen(self, worker_id: str, purpose: str) -> socket.socket:
         """Return a listening socket of this name."""
+        name, unfinished = f"{worker_id}.{purpose}", f".{worker_id}.{purpose}.new"
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            listener.bind(self._address(f"{worker_id}.{purpose}"))
+            # Between these two calls it refuses connections, and looks as if its worker had been killed.
+            listener.bind(self._address(unfinished))
             listener.listen(_BACKLOG)
+            os.rename(unfinished, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
         except BaseException:
             listener.close()
             raise
@@ -79,7 +82,9 @@ class Directory:
         """
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            connection.setblocking(False)  # it is made at once or not at all
             connection.connect(self._address(f"{worker_id}.{purpose}"))
+            connection.setblocking(True)
         except OSError as error:
             connection.close()
             if error.errno == errno.ECONNREFUSED:
