@@ -309,7 +309,7 @@ class ChatServer:
         try:
             news = decode(payload)
         except Malformed:
-            self.metrics.bus_dropped.count("malformed")
+            self.metrics.bus.dropped["malformed"] += 1
             return
         if isinstance(news, PresenceNews):
             if self._attendance is not None:

@@ -6,6 +6,7 @@ import contextlib
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -36,6 +37,7 @@ class TcpProxy:
         self._links: set[_Link] = set()
         self._lock = threading.RLock()
         self._is_swallowing = False
+        self._delay_seconds = 0.0
         self._ended = False
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -63,6 +65,16 @@ class TcpProxy:
         """From now on pass nothing on, to either side, and keep all connections open."""
         with self._lock:
             self._is_swallowing = True
+
+    def pass_on(self) -> None:
+        """Let what comes from now on through again, after `swallow`."""
+        with self._lock:
+            self._is_swallowing = False
+
+    def delay(self, seconds: float) -> None:
+        """From now on hold each piece back for so long, one after the other."""
+        with self._lock:
+            self._delay_seconds = seconds
 
     def cut(self) -> None:
         """End all connections with RST on both sides."""
@@ -107,6 +119,8 @@ class TcpProxy:
         if not piece:
             self._end(link, gently=True)
             return
+        if self._delay_seconds:
+            time.sleep(self._delay_seconds)
         limit = None
         if end is link.ends[0]:
             link.asked = piece
