@@ -27,11 +27,13 @@ from chatapp.chat.reading import Reading
 from chatapp.chat.rooms import Rooms
 from chatapp.chat.speech import Speech
 from chatapp.cluster.bus import Bus, NoBus
+from chatapp.cluster.buses import open_bus, publish_once
 from chatapp.cluster.directory import Directory, new_worker_id
-from chatapp.cluster.envelopes import EmitNews, EntryNews, EventNews, Malformed, PresenceNews, decode, encode
+from chatapp.cluster.envelopes import EntryNews, EventNews, Malformed, PresenceNews, decode, encode
 from chatapp.cluster.handover import Handover
 from chatapp.domain.characters import skeleton
 from chatapp.domain.presence import Presence
+from chatapp.engine.bridge import MARK, BusBridge
 from chatapp.engine.origins import Origins
 from chatapp.engine.packets import event_frame
 from chatapp.engine.pywsgi import Handler
@@ -90,7 +92,7 @@ class ChatServer:
         log = open_log(settings, self.metrics.observe_commit, self.sio.eio.reactor.soon)
         delivery = SocketDelivery(self.sio)
         composer = Composer(settings.message_types)
-        self._bus: Bus = NoBus()
+        self._bus = self._open_bus()
         distribution = Distribution(
             log=log,
             bus=self._bus,
@@ -138,6 +140,8 @@ class ChatServer:
             context.attended, context.look = self._attendance.wake, self._attendance.look
         self._housekeeping = Housekeeping(context, rooms, self._attendance)
         self._bus.on_payload, self._bus.on_doubt = self._receive, self._housekeeping.doubt
+        self._bridge = self.sio.manager.bridge = BusBridge(self._bus, self.sio.manager)
+        self.sio.manager.on_malformed = self.metrics.bus.count_malformed
         self.sio.on("connect", self._handlers.connect)
         self.sio.on("disconnect", self._handlers.disconnect)
         self.sio.dispatcher = self._handlers
@@ -153,6 +157,12 @@ class ChatServer:
             "chatapp_doubled_entries", "Entries told more than once", lambda: distribution.feed.doubled
         )
         self.metrics.gauge("chatapp_waiting_writes", "Writes that wait", lambda: context.log.waiting)
+
+    def _open_bus(self) -> Bus:
+        if self.settings.storage_url is None:
+            return NoBus()
+        soon, manager = self.sio.eio.reactor.soon, self.sio.manager
+        return open_bus(self.settings, self._directory, soon, self.metrics.bus, manager.take_json)
 
     # Hooks and callbacks; each returns its function, so that it can be used as a decorator
 
@@ -306,16 +316,18 @@ class ChatServer:
 
     def _receive(self, payload: bytes) -> None:
         """Take what another worker tells."""
+        if payload.startswith(MARK):
+            self._bridge.take(payload)
+            return
         try:
             news = decode(payload)
         except Malformed:
-            self.metrics.bus.dropped["malformed"] += 1
+            self.metrics.bus.count_malformed()
             return
-        if isinstance(news, PresenceNews):
-            if self._attendance is not None:
-                self._attendance.receive(news)
-        elif not isinstance(news, EmitNews):
+        if not isinstance(news, PresenceNews):
             self._context.distribution.receive(news)
+        elif self._attendance is not None:
+            self._attendance.receive(news)
 
     def _begin(self) -> None:
         """Take part, for the host's code speaks here, if this process can."""
@@ -402,10 +414,12 @@ class ChatServer:
 
     def _ring(self, news: EntryNews | EventNews) -> None:
         """Tell those who serve of what this process says."""
-        payload = encode(news)
+        topics, payload = {part.topic for part in news.parts}, encode(news)
         if self._is_at_work:
             self._context.distribution.receive(news)
-            self._bus.publish({part.topic for part in news.parts}, payload)
+            self._bus.publish(topics, payload)
+        else:
+            publish_once(self.settings, self._directory, topics, payload)
 
 
 def make_app(settings: Settings) -> flask.Flask:

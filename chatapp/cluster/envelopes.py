@@ -68,13 +68,7 @@ class PresenceNews(NamedTuple):
     gone: Sequence[int]
 
 
-class EmitNews(NamedTuple):
-    """What python-socketio's managers tell each other; they look at it themselves."""
-
-    data: dict[str, Any]
-
-
-Envelope = EntryNews | EventNews | PresenceNews | EmitNews
+Envelope = EntryNews | EventNews | PresenceNews
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -85,10 +79,8 @@ def encode(envelope: Envelope) -> bytes:
         )
     if isinstance(envelope, EventNews):
         return orjson.dumps(["event", [tuple(part) for part in envelope.parts]])
-    if isinstance(envelope, PresenceNews):
-        arrived = [[user.id, user.name] for user in envelope.arrived]
-        return orjson.dumps(["presence", envelope.worker, envelope.room_id, arrived, envelope.gone])
-    return orjson.dumps(["emit", envelope.data])
+    arrived = [[user.id, user.name] for user in envelope.arrived]
+    return orjson.dumps(["presence", envelope.worker, envelope.room_id, arrived, envelope.gone])
 
 
 def decode(payload: bytes) -> Envelope:
@@ -107,10 +99,6 @@ def decode(payload: bytes) -> Envelope:
             return PresenceNews(
                 _text(worker), _number(room_id), users, [_number(user_id) for user_id in gone]
             )
-        if kind == "emit":
-            (data,) = rest
-            if isinstance(data, dict):
-                return EmitNews(data)
     except (TypeError, ValueError):
         pass
     raise Malformed

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from chatapp.cluster.envelopes import (
-    EmitNews,
     EntryNews,
     Envelope,
     EventNews,
@@ -25,7 +24,6 @@ ENVELOPES: list[Envelope] = [
     EntryNews(7, 3, []),
     EventNews([Part("u", 5, "read", {"seq": 1})]),
     PresenceNews("a1b2c3d4", 7, [User(1, "ann"), User(2**62, "bob")], [3, 4]),
-    EmitNews({"method": "emit", "event": "x"}),
 ]
 
 
@@ -64,8 +62,6 @@ def test_a_part_names_the_topic_of_those_who_hear_it() -> None:
         ["presence", "w", 7, [["1", "ann"]], []],
         ["presence", "w", 7, [], [None]],
         ["presence", "w", 7, [[1, 2]], []],
-        ["emit", []],
-        ["emit"],
     ],
     ids=json.dumps,
 )
