@@ -19,12 +19,13 @@ from servers import PATIENCE_SECONDS
 
 _SCRIPT = Path(__file__).parents[1] / "node" / "swarm.js"
 
-#: What clients ask for: None is what they do unless told otherwise, polling and then an upgrade.
-TRANSPORTS: dict[str, list[str] | None] = {
-    "default": None,
-    "polling": ["polling"],
-    "websocket": ["websocket"],
+#: What clients ask for, in turn. None is what they do unless told otherwise, polling and then an upgrade.
+TRANSPORTS: dict[str, list[list[str] | None]] = {
+    "default": [None],
+    "polling": [["polling"]],
+    "websocket": [["websocket"]],
 }
+MIXED = [choice for choices in TRANSPORTS.values() for choice in choices]
 
 
 class Swarm:

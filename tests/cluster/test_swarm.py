@@ -10,7 +10,7 @@ import pytest
 
 from cluster.broken_server import FAULTS
 from cluster.records import find_faults
-from cluster.swarm import Swarm
+from cluster.swarm import TRANSPORTS, Swarm
 from servers import running
 
 SCRIPT = Path(__file__).with_name("broken_server.py")
@@ -30,7 +30,7 @@ SEEN = {
 def test_what_a_server_does_badly_is_seen_by_its_clients(fault: str, tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), fault]
     with running(directory=tmp_path, command=command, LIMITS_ENABLED="no") as server:
-        options = {"clients": CLIENTS, "messages": 5, "transports": ["websocket"]}
+        options = {"clients": CLIENTS, "messages": 5, "transports": TRANSPORTS["websocket"]}
         with Swarm([server.url], tmp_path / "records", **options) as swarm:
             swarm.wait_for("joined")
             swarm.send()

@@ -27,7 +27,8 @@ const DEFAULTS = {
   clients: 60,
   room: "swarm",
   name: "bee", // clients are bee-0, bee-1, …
-  transports: null, // those of socket.io-client: polling first, then an upgrade
+  // Which each client asks for, taken in turn; null are socket.io-client's own: polling, and then an upgrade.
+  transports: [null],
   keep_alive: false, // whether the clients share HTTP connections, as a proxy has them
   messages: 20, // how many each client sends; 0: until it is told to stop
   every_ms: 0, // at least so long between two messages of a client
@@ -72,6 +73,7 @@ const met = once("met", (client) => client.members.size === company);
 
 class Client {
   constructor(number) {
+    this.number = number;
     this.name = `${options.name}-${number}`;
     this.username = this.name;
     this.url = options.urls[number % options.urls.length];
@@ -98,7 +100,8 @@ class Client {
       reconnectionDelayMax: 1000,
       timeout: 5000,
     };
-    if (options.transports) settings.transports = options.transports;
+    const transports = options.transports[this.number % options.transports.length];
+    if (transports) settings.transports = transports;
     this.socket = io(this.url, settings);
     this.socket.io.on("open", () => {
       const engine = this.socket.io.engine;
