@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,16 @@ class Load:
 
 @contextlib.contextmanager
 def steady_load(
-    urls: Sequence[str], directory: Path, *, nobody_leaves: bool = True, **options: Any
+    urls: Sequence[str],
+    directory: Path,
+    *,
+    is_steady: bool = False,
+    nobody_leaves: bool = True,
+    **options: Any,
 ) -> Iterator[Load]:
     """Have a swarm say something all the time; at the end let it get everything and check what it saw.
 
-    `options` are those of `Swarm`. ``nobody_leaves``: see `check`.
+    `options` are those of `Swarm`; for ``is_steady`` and ``nobody_leaves`` see `check`.
     """
     options = {"clients": CLIENTS, "every_ms": EVERY_MS, "transports": MIXED, "messages": 0, **options}
     with Swarm(urls, directory / "records", answer_ms=5000, **options) as swarm:
@@ -52,7 +58,7 @@ def steady_load(
         load.wait_for_all()
         load.records, load.room = swarm.finish()
     tell(load)
-    check(load.records, load.room, is_steady=False, nobody_leaves=nobody_leaves)
+    check(load.records, load.room, is_steady=is_steady, nobody_leaves=nobody_leaves)
 
 
 def tell(load: Load) -> None:
@@ -65,3 +71,16 @@ def tell(load: Load) -> None:
         f"{load.room.last_seq} messages, {again} of them said more than once, the longest wait for an"
         f" acknowledgement {longest} ms, {reconnects} reconnects of {clients} clients"
     )
+
+
+def rounds(seconds: float, every_seconds: float) -> Iterator[int]:
+    """Yield numbers, one at a time, as often as that, for so long."""
+    began = time.monotonic()
+    for number in range(int(seconds / every_seconds)):
+        yield number
+        time.sleep(max(0, began + (number + 1) * every_seconds - time.monotonic()))
+
+
+def now_ms() -> int:
+    """Return the Unix time in milliseconds, as the records have it."""
+    return int(time.time() * 1000)

@@ -70,7 +70,12 @@ def check(records: Records, room: Room, *, is_steady: bool = True, nobody_leaves
     ``is_steady``: no connection ends, and nothing is refused. ``nobody_leaves``: each user joins once and
     does not leave, whatever becomes of their connections.
     """
-    faults = list(find_faults(records, room, is_steady=is_steady, nobody_leaves=nobody_leaves))
+    report(find_faults(records, room, is_steady=is_steady, nobody_leaves=nobody_leaves))
+
+
+def report(found: Iterable[str]) -> None:
+    """Fail if there are faults, and show the first of them."""
+    faults = list(found)
     more = [f"… and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
     assert not faults, "\n".join(["the swarm saw:", *faults[:SHOWN], *more])
 
@@ -89,6 +94,27 @@ def find_faults(
         ]
         yield from (f"{client}: {fault}" for fault in faults)
     yield from _faults_of_presence(records, room)
+
+
+def find_late(records: Records, said_before_ms: int, there_by_ms: int) -> Iterator[str]:
+    """Yield who got what too late: all that was acknowledged before a moment has to be with everybody by
+    another. Times are Unix times in milliseconds."""
+    seqs = {ack["seq"] for ack in records.acks() if ack["at"] < said_before_ms}
+    for client, own in records.by_client.items():
+        arrived: dict[int, int] = {}
+        for record in own:
+            if record["what"] in ("message", "ack"):
+                arrived.setdefault(record["seq"], record["at"])
+        late = {seq: arrived[seq] - there_by_ms for seq in seqs if arrived.get(seq, 0) > there_by_ms}
+        if late:
+            yield f"{client}: {_listed(sorted(late))} came up to {max(late.values())} ms too late"
+
+
+def find_silent(records: Records, since_ms: int, until_ms: int) -> Iterator[str]:
+    """Yield who had nothing acknowledged between two moments."""
+    for client, own in records.by_client.items():
+        if not any(record["what"] == "ack" and since_ms <= record["at"] < until_ms for record in own):
+            yield f"{client}: nothing was acknowledged for {until_ms - since_ms} ms"
 
 
 def _seq(item: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.records import Records, Room, check, find_faults
+from cluster.records import Records, Room, check, find_faults, find_late, find_silent
 
 CLIENTS = ("ann", "bob", "cid")
 OBSERVER = "observer"
@@ -293,3 +293,17 @@ def test_a_failure_shows_the_first_faults_and_counts_the_others(story: Story) ->
     lines = str(failure.value).splitlines()
     assert "ann.1 was acknowledged as 1, which is not in the log" in lines
     assert len(lines) == 12 and lines[-1].endswith(" more")
+
+
+def test_what_comes_too_late_after_a_fault_is_found(story: Story) -> None:
+    records, said = Records(story.records), story.of("bob", "ack")[0]["at"] + 1
+    got = {client: story.of(client, "message") for client in ("ann", "cid")}
+    assert list(find_late(records, said, got["cid"][1]["at"])) == []
+    assert list(find_late(records, said, got["cid"][1]["at"] - 1)) == ["cid: 2 came up to 1 ms too late"]
+
+
+def test_who_is_not_served_again_soon_enough_is_found(story: Story) -> None:
+    records, ack = Records(story.records), story.of("cid", "ack")[0]
+    assert list(find_silent(records, 0, 100)) == []
+    expected = [f"cid: nothing was acknowledged for {ack['at']} ms"]
+    assert list(find_silent(records, 0, ack["at"])) == expected

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clients import wait_until
-from cluster.load import steady_load
+from cluster.load import rounds, steady_load
 from cluster.swarm import TRANSPORTS
 from cluster.workers import WORKERS, kill_worker, worker_pids
 from servers import ServerProcess, running
@@ -32,14 +32,6 @@ MOST = max(WORKERS)
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
     with running("conf", tmp_path, workers=MOST, **SETTINGS) as server:
         yield server
-
-
-def rounds(seconds: float, every_seconds: float) -> Iterator[int]:
-    """Yield numbers, one at a time, as often as that, for so long."""
-    began = time.monotonic()
-    for number in range(int(seconds / every_seconds)):
-        yield number
-        time.sleep(max(0, began + (number + 1) * every_seconds - time.monotonic()))
 
 
 @pytest.mark.timeout(180)

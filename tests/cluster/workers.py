@@ -12,6 +12,9 @@ from servers import ServerProcess
 #: How many workers of gunicorn there are at a time.
 WORKERS = (1,)
 
+#: How many hosts there are at a time, in `test_hosts`.
+HOSTS = (1,)
+
 #: The ways of hosting that can have several.
 HOSTINGS = ("conf", "gevent")
 
@@ -31,6 +34,19 @@ def worker_pids(server: ServerProcess) -> list[int]:
         for task in Path(f"/proc/{server.pid}/task").iterdir()
         for pid in (task / "children").read_text().split()
     ]
+
+
+def pid_of(server: ServerProcess, worker: str) -> int:
+    """Return the pid of the worker with this id: it listens on Unix sockets that are named after it."""
+    sockets = {
+        f"socket:[{fields[6]}]"
+        for fields in map(str.split, Path(f"/proc/{server.pid}/net/unix").read_text().splitlines()[1:])
+        if len(fields) > 7 and Path(fields[7]).name.startswith(f"{worker}.")
+    }
+    for pid in worker_pids(server):
+        if any(os.readlink(fd) in sockets for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()):
+            return pid
+    raise AssertionError(f"no worker has the id {worker}")
 
 
 def kill_worker(server: ServerProcess, pid: int) -> None:
