@@ -46,12 +46,13 @@ class Records:
         return self.all("ack")
 
     def users(self) -> list[str]:
-        """Return the names of those who are connected at the end."""
-        return [
-            next(record["user"] for record in reversed(records) if record["what"] == "join")
-            for records in self.by_client.values()
-            if records[-1]["what"] == "end" and records[-1]["connected"]
-        ]
+        """Return the names of those who are connected at the end and have joined."""
+        users = []
+        for records in self.by_client.values():
+            joins = [record["user"] for record in records if record["what"] == "join"]
+            if joins and records[-1]["what"] == "end" and records[-1]["connected"]:
+                users.append(joins[-1])
+        return users
 
     def sids(self) -> list[str]:
         """Return the Engine.IO ids of all connections there were."""

@@ -98,8 +98,9 @@ class Swarm:
         self.wait_for("sent")
 
     def status(self) -> Any:
-        """Return ``{joined, acknowledged, last}``: how many clients are in the room now, how many messages
-        were acknowledged, and the place up to which everybody has everything."""
+        """Return ``{joined, acknowledged, last, faults}``: how many clients are in the room now, how many
+        messages were acknowledged, the place up to which everybody has everything, and how often what went
+        wrong so far."""
         self._say("status")
         return self.wait_for("status")
 

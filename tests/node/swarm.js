@@ -13,8 +13,8 @@
 //   stop            nothing new is sent from now on
 //   settle SEQ      "settled", once each has everything up to this place
 //   meet COUNT      "met", once each knows of so many members of the room
-//   status          "status": {joined, acknowledged, last}, how many are in the room right now, and the least
-//                   place up to which one has everything
+//   status          "status": {joined, acknowledged, last, faults}: how many are in the room right now, the
+//                   least place up to which one has everything, and how often what went wrong so far
 //   report          "reported", once all records are in the file, with the state of each client at the end
 "use strict";
 
@@ -35,10 +35,12 @@ const DEFAULTS = {
   answer_ms: 10000, // after that an unanswered request is sent again
   page: 200, // how many messages are asked for at a time
 };
+const FAULTS = ["disconnect", "connect_error", "refusal", "unanswered"];
 const options = { ...DEFAULTS, ...JSON.parse(process.argv[2]) };
 const agent = options.keep_alive ? new http.Agent({ keepAlive: true }) : false;
 const records = fs.openSync(options.records, "w");
 const clients = [];
+const faults = {}; // how often each has happened
 let lines = [];
 let isSending = false;
 let target = Infinity;
@@ -139,6 +141,10 @@ class Client {
   }
 
   record(what, fields) {
+    if (FAULTS.includes(what)) {
+      const name = [what, fields.event, fields.code || fields.reason || fields.message].filter(Boolean).join(" ");
+      faults[name] = (faults[name] || 0) + 1;
+    }
     lines.push(JSON.stringify({ client: this.name, at: Date.now(), what, ...fields }) + "\n");
     if (lines.length > 1000) flush();
   }
@@ -318,6 +324,7 @@ const COMMANDS = {
       joined: clients.filter(({ isJoined }) => isJoined).length,
       acknowledged: clients.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
       last: Math.min(...clients.map(({ last }) => (last === undefined ? -1 : last))),
+      faults,
     });
   },
   report: () => {
