@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.workers import HOSTINGS, WORKERS
+from cluster.workers import HOSTINGS, WORKERS, await_workers
 from servers import ServerProcess, running
 
 #: Tests of what there is not yet: several workers, several hosts.
@@ -26,4 +26,5 @@ def server(
     """A server of gunicorn's, without limits of rates."""
     directory = tmp_path_factory.mktemp("workers")
     with running(request.param, directory, workers=workers, LIMITS_ENABLED="no") as server:
+        await_workers(server, workers)
         yield server

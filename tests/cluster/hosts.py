@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.workers import await_workers
 from servers import HOSTINGS, ServerProcess, running
 
 
@@ -106,4 +107,5 @@ def hosts(
             own.mkdir()
             server = running(directory=own, command=command, workers=workers, **settings)
             servers.append(stack.enter_context(server))
+            await_workers(servers[-1], workers)
         yield servers

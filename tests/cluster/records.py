@@ -68,8 +68,8 @@ def read_records(path: Path) -> Records:
 def check(records: Records, room: Room, *, is_steady: bool = True, nobody_leaves: bool = True) -> None:
     """Fail if a promise was not kept, and say which, and to whom.
 
-    ``is_steady``: no connection ends, and nothing is refused. ``nobody_leaves``: each user joins once and
-    does not leave, whatever becomes of their connections.
+    ``is_steady``: no connection ends, and nothing is refused. ``nobody_leaves``: nobody hears that anybody
+    left, whatever becomes of connections and workers.
     """
     report(find_faults(records, room, is_steady=is_steady, nobody_leaves=nobody_leaves))
 
@@ -91,7 +91,7 @@ def find_faults(
         faults = [
             *_faults_of_connections(own, is_steady),
             *_faults_of_stream(own, room),
-            *_faults_of_announcements(own, nobody_leaves),
+            *_faults_of_announcements(own, is_steady, nobody_leaves),
         ]
         yield from (f"{client}: {fault}" for fault in faults)
     yield from _faults_of_presence(records, room)
@@ -257,11 +257,11 @@ def _faults_of_stream(own: list[Record], room: Room) -> Iterator[str]:
         yield f"it never got {_listed(missing)}"
 
 
-def _faults_of_announcements(own: list[Record], nobody_leaves: bool) -> Iterator[str]:
+def _faults_of_announcements(own: list[Record], is_steady: bool, nobody_leaves: bool) -> Iterator[str]:
     """Whoever is announced was not announced before, unless this connection is a new one."""
     announced: set[str] = set()
     for record in own:
-        if record["what"] == "join" and not nobody_leaves:
+        if record["what"] == "join":
             announced = set()
         elif record["what"] == "presence":
             for name in record["joined"]:
@@ -272,7 +272,7 @@ def _faults_of_announcements(own: list[Record], nobody_leaves: bool) -> Iterator
                 if nobody_leaves:
                     yield f"{name} left"
                 announced.discard(name)
-    if nobody_leaves:
+    if is_steady:
         joined = sum(len(record["joined"]) for record in own if record["what"] == "presence")
         told = sum(_arrived(record["text"]) for record in own if record["what"] == "notice")
         if told != joined:

@@ -11,7 +11,7 @@ import requests
 from apache import apache
 from cluster.swarm import TRANSPORTS
 from cluster.talk import talk
-from cluster.workers import WORKERS, worker_of
+from cluster.workers import WORKERS, await_workers, worker_of
 from servers import PATIENCE_SECONDS, ServerProcess, running
 
 
@@ -19,6 +19,7 @@ from servers import PATIENCE_SECONDS, ServerProcess, running
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     settings = {"LIMITS_ENABLED": "no", "APP_TRUSTED_PROXIES": "127.0.0.1"}
     with running("conf", tmp_path_factory.mktemp("server"), workers=max(WORKERS), **settings) as server:
+        await_workers(server, max(WORKERS))
         yield server
 
 

@@ -11,9 +11,14 @@ import requests
 from clients import Chatter
 from cluster.swarm import TRANSPORTS
 from cluster.talk import talk
-from cluster.workers import worker_of
+from cluster.workers import WORKERS, worker_of
 from nginx import nginx
 from servers import PATIENCE_SECONDS, ServerProcess
+
+
+@pytest.fixture(scope="module", params=[max(WORKERS)], ids=lambda count: f"{count}-workers")
+def workers(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
 
 
 @pytest.fixture(scope="module")

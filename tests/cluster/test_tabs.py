@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from clients import wait_until
-from cluster.workers import kill_worker, pid_of, worker_of
+from cluster.workers import await_workers, kill_worker, pid_of, worker_of
 from party import Guest, Party, heard
 from servers import PATIENCE_SECONDS, ServerProcess, running
 
@@ -39,6 +39,7 @@ def test_a_user_with_tabs_on_three_workers_of_which_one_is_killed_joins_once_and
     tmp_path: Path,
 ) -> None:
     with running("conf", tmp_path, workers=TABS + 1, **SETTINGS) as server:
+        await_workers(server, TABS + 1)
         party = Party(server.url)
         try:
             check_comings_and_goings(server, party)

@@ -14,7 +14,7 @@ import pytest
 from clients import wait_until
 from cluster.load import rounds, steady_load
 from cluster.swarm import TRANSPORTS
-from cluster.workers import WORKERS, kill_worker, worker_pids
+from cluster.workers import WORKERS, await_workers, kill_worker, worker_pids
 from servers import ServerProcess, running
 from tcp_proxy import TcpProxy
 
@@ -31,6 +31,7 @@ MOST = max(WORKERS)
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ServerProcess]:
     with running("conf", tmp_path, workers=MOST, **SETTINGS) as server:
+        await_workers(server, MOST)
         yield server
 
 

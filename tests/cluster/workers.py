@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 
+import requests
+
 from clients import wait_until
-from servers import ServerProcess
+from servers import PATIENCE_SECONDS, ServerProcess
 
 #: How many workers of gunicorn there are at a time.
 WORKERS = (1,)
@@ -25,6 +28,19 @@ _WORKER_ID_LENGTH = 8
 def worker_of(sid: str) -> str:
     """Return the id of the worker that a session is with, by its Engine.IO id."""
     return sid[:_WORKER_ID_LENGTH]
+
+
+def await_workers(server: ServerProcess, count: int) -> None:
+    """Wait until so many workers answer: those that are there first would take all clients."""
+    seen: set[str] = set()
+
+    def is_complete() -> bool:
+        answer = requests.get(f"{server.url}/socket.io/?EIO=4&transport=polling", timeout=PATIENCE_SECONDS)
+        seen.add(worker_of(json.loads(answer.text[1:])["sid"]))
+        return len(seen) >= count
+
+    if count > 1:
+        wait_until(is_complete, f"{count} workers")
 
 
 def worker_pids(server: ServerProcess) -> list[int]:

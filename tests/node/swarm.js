@@ -29,6 +29,7 @@ const DEFAULTS = {
   name: "bee", // clients are bee-0, bee-1, …
   // Which each client asks for, taken in turn; null are socket.io-client's own: polling, and then an upgrade.
   transports: [null],
+  open_ms: 5, // between two that connect for the first time, or one worker may take them all at once
   keep_alive: false, // whether the clients share HTTP connections, as a proxy has them
   messages: 20, // how many each client sends; 0: until it is told to stop
   every_ms: 0, // at least so long between two messages of a client
@@ -280,9 +281,9 @@ class Client {
   }
 
   end() {
-    const engine = this.socket.io.engine;
+    const engine = this.socket && this.socket.io.engine;
     this.record("end", {
-      connected: this.socket.connected,
+      connected: Boolean(this.socket && this.socket.connected),
       transport: engine && engine.transport.name,
       sid: engine && engine.id,
       last: this.last,
@@ -336,7 +337,7 @@ const COMMANDS = {
 
 for (let number = 0; number < options.clients; number += 1) clients.push(new Client(number));
 joined.arm();
-for (const client of clients) client.open();
+clients.forEach((client, number) => setTimeout(() => client.open(), number * options.open_ms));
 const commands = readline.createInterface({ input: process.stdin });
 commands.on("line", (line) => {
   const [command, argument] = line.split(" ");
