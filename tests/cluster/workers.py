@@ -13,7 +13,7 @@ from clients import wait_until
 from servers import PATIENCE_SECONDS, ServerProcess
 
 #: How many workers of gunicorn there are at a time.
-WORKERS = (1,)
+WORKERS = (1, 2, 4)
 
 #: How many hosts there are at a time, in `test_hosts`.
 HOSTS = (1,)
