@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from chatapp.domain.messages import User
 from chatapp.domain.names import Name, name_key
 from chatapp.errors import NameTaken
 from chatapp.log.compiled import Compiled
+from chatapp.log.lists import is_listed
 from chatapp.log.schema import users
 from chatapp.log.store import new_user_id
 
-# A list as one parameter, in JSON: SQLite takes 32,766 parameters at most.
-_ids = func.json_each(bindparam("ids")).table_valued("value", name="ids")
-_touch = update(users).where(users.c.id.in_(select(_ids.c.value))).values(seen_at=bindparam("now"))
+_touch = Compiled(update(users).where(is_listed(users.c.id, "ids")).values(seen_at=bindparam("now")))
 _by_id = Compiled(select(users.c.id, users.c.name).where(users.c.id == bindparam("id")))
 _by_key = Compiled(select(users.c.id, users.c.name).where(users.c.name_key == bindparam("key")))
 _known_as = Compiled(
@@ -99,7 +97,7 @@ class SqlUsers:
         return None if row is None else User(*row)
 
     def touch(self, tx: Connection, user_ids: Collection[int], now: int) -> None:
-        tx.execute(_touch, {"ids": json.dumps(list(user_ids)), "now": now})
+        _touch.run(tx, ids=user_ids, now=now)
 
 
 def _insert(tx: Connection, values: dict[str, object]) -> int:
