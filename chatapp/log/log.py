@@ -14,6 +14,7 @@ from chatapp.errors import Refusal
 from chatapp.log.database import Database
 from chatapp.log.immediate import Immediate
 from chatapp.log.memory import MemoryStore
+from chatapp.log.server_database import ServerDatabase
 from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended, Standing, Store, Visit, Visited
 from chatapp.log.threads import Threads
@@ -361,20 +362,10 @@ def open_log(
     soon: Callable[[Callable[[], None]], None] | None = None,
 ) -> Log:
     """Return the log that ``[storage]`` and ``[history]`` describe. Opens nothing yet. For `observe` and
-    `soon` see `GroupCommit`."""
-    store: Store
+    `soon` see `GroupCommit`. Raises SettingsError where the database's driver is not installed."""
     url = settings.storage_url
-    if url is None:
-        store = MemoryStore()
-    else:
-        database = Database(
-            url,
-            synchronous=settings.storage.synchronous,
-            busy_seconds=settings.storage.busy_seconds,
-        )
-        store = SqlStore(database, reactions_per_message=settings.limits.reactions_per_message)
     return Log(
-        store,
+        MemoryStore() if url is None else _sql_store(url, settings),
         readers=settings.storage.readers if url is not None else 0,
         max_waiting=settings.limits.waiting_writes,
         page_limit=settings.history.page_limit,
@@ -383,3 +374,13 @@ def open_log(
         observe=observe,
         soon=soon,
     )
+
+
+def _sql_store(url: str, settings: Settings) -> SqlStore:
+    storage = settings.storage
+    database: Database | ServerDatabase
+    if url.startswith("sqlite"):
+        database = Database(url, synchronous=storage.synchronous, busy_seconds=storage.busy_seconds)
+    else:
+        database = ServerDatabase(url, busy_seconds=storage.busy_seconds, readers=storage.readers)
+    return SqlStore(database, reactions_per_message=settings.limits.reactions_per_message)

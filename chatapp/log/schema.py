@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -14,6 +16,11 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
+
+#: What MySQL's tables need to tell texts apart by their bytes, as the others do: names are folded before they
+#: are compared, and a client's ids are whatever it likes.
+MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 metadata = MetaData(
     naming_convention={
@@ -35,6 +42,7 @@ users = Table(
     Column("name_key", String(255), unique=True),
     Column("skeleton", String(255), unique=True),
     Column("seen_at", BigInteger, nullable=False),
+    **MYSQL,
 )
 
 #: `key` is what tells rooms apart (names compare without case); a conversation's is ``@3:17``, from the
@@ -47,8 +55,9 @@ rooms = Table(
     Column("name", String(255), nullable=False),
     Column("epoch", String(32), nullable=False),
     Column("last_seq", BigInteger, nullable=False),
-    Column("first_user_id", ForeignKey("users.id")),
-    Column("second_user_id", ForeignKey("users.id")),
+    Column("first_user_id", ForeignKey("users.id"), index=True),
+    Column("second_user_id", ForeignKey("users.id"), index=True),
+    **MYSQL,
 )
 
 #: The log itself. `text` is the emoji of a reaction; a deletion empties the texts of what it deletes.
@@ -59,14 +68,15 @@ entries = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("type", String(16), nullable=False),
     Column("user_id", ForeignKey("users.id"), nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),  # else 64 KB
     Column("target_seq", BigInteger),
     Column("client_id", String(64)),
     Column("sent_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+    **MYSQL,
 )
 # Both are of a part of the table, for most entries have neither, and a row of an index costs as much as one
-# of the table.
+# of the table. MySQL knows no such index; that NULLs differ from each other is enough there.
 Index(
     "uq_entries_user_id_client_id",
     entries.c.user_id,
@@ -91,4 +101,5 @@ members = Table(
     Column("user_id", ForeignKey("users.id"), primary_key=True, index=True),
     Column("role", String(16), nullable=False),
     Column("read_seq", BigInteger, nullable=False),
+    **MYSQL,
 )

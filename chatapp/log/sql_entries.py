@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from sqlalchemy import BigInteger, Connection, String, bindparam, delete, func, insert, or_, select, update
@@ -115,6 +115,10 @@ class SqlEntries:
 
     def __init__(self, reactions_per_message: int) -> None:
         self._reactions_per_message = reactions_per_message
+
+    def lock_rooms(self, tx: Connection, room_ids: Collection[int]) -> None:
+        if tx.dialect.name != "sqlite":  # where one process writes at a time
+            _heads.rows(tx, ids=sorted(room_ids))
 
     def append(self, tx: Connection, drafts: Sequence[Draft], now: int) -> list[Appended | Refusal]:
         heads = self._lock_heads(tx, drafts)
