@@ -185,7 +185,7 @@ class MemoryStore:
             if user_id in known.members
         ]
 
-    def lock_rooms(self, tx: None, room_ids: Collection[int]) -> None:
+    def lock(self, tx: None, room_ids: Collection[int], *, others: bool) -> None:
         """There is one process."""
 
     def append(self, tx: None, drafts: Sequence[Draft], now: int) -> list[Appended | Refusal]:

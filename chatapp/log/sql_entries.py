@@ -22,7 +22,7 @@ from chatapp.domain.messages import (
     items,
 )
 from chatapp.errors import NotFound, Refusal
-from chatapp.log.compiled import Compiled, Row
+from chatapp.log.compiled import Compiled, Row, execute
 from chatapp.log.lists import Rows, is_listed
 from chatapp.log.schema import entries, rooms, users
 from chatapp.log.store import Appended, Head
@@ -101,6 +101,9 @@ _blank = Compiled(
 _COLUMNS = [column.name for column in entries.columns]
 _KINDS = {kind.value: kind for kind in Kind}
 
+#: Any number, but always the same.
+TURN = 0x7475726E
+
 #: Beyond any place in a log: SQL's BIGINT ends there.
 _NO_BOUND = 2**63 - 1
 
@@ -116,8 +119,13 @@ class SqlEntries:
     def __init__(self, reactions_per_message: int) -> None:
         self._reactions_per_message = reactions_per_message
 
-    def lock_rooms(self, tx: Connection, room_ids: Collection[int]) -> None:
-        if tx.dialect.name != "sqlite":  # where one process writes at a time
+    def lock(self, tx: Connection, room_ids: Collection[int], *, others: bool) -> None:
+        if tx.dialect.name == "sqlite":  # one process writes at a time
+            return
+        if others and tx.dialect.name == "postgresql":
+            # It looks for transactions that wait for each other after a second; MySQL does at once.
+            execute(tx, "SELECT pg_advisory_xact_lock(%s)", [TURN])
+        if room_ids:
             _heads.rows(tx, ids=sorted(room_ids))
 
     def append(self, tx: Connection, drafts: Sequence[Draft], now: int) -> list[Appended | Refusal]:

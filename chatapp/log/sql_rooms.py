@@ -119,7 +119,7 @@ class SqlRooms:
     def visit(self, tx: Connection, visits: Sequence[Visit]) -> list[Visited]:
         joining = {(visit.room_id, visit.user_id) for visit in visits if visit.joins}
         if joining:
-            _join.run(tx, visits=sorted(joining))  # rooms in one order: see `SqlEntries.lock_rooms`
+            _join.run(tx, visits=sorted(joining))  # rooms in one order: see `Store.lock`
         found = _look.rows(tx, visits=visits)
         return [Visited(last_seq, read_seq or 0) for last_seq, read_seq in found]
 

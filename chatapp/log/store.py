@@ -152,9 +152,12 @@ class Store(Protocol):
 
     # The log
 
-    def lock_rooms(self, tx: Any, room_ids: Collection[int]) -> None:
-        """Keep other processes from appending to these rooms until the transaction ends. For one that
-        appends several times: locked in one order, no two wait for each other."""
+    def lock(self, tx: Any, room_ids: Collection[int], *, others: bool) -> None:
+        """Keep other processes from appending to these rooms until the transaction ends, and with `others`
+        from all transactions that say so, too.
+
+        For one that does several things: what each locks comes in no order, and two that have locked what
+        the other needs wait for each other, until the database ends one."""
 
     def append(self, tx: Any, drafts: Sequence[Draft], now: int) -> list[Appended | Refusal]:
         """Append `drafts` in their order. One outcome each: a refusal refuses that one only."""

@@ -233,10 +233,10 @@ class GroupCommit:
     def _work_through(self, tx: Any, batch: Sequence[Job]) -> list[Any]:
         outcomes: list[Any] = []
         groups = [(kind, list(group)) for kind, group in itertools.groupby(batch, _kind)]
-        if len(groups) > 1:
+        others = sum(kind is not Draft and job.writes for kind, jobs in groups for job in _steps(kind, jobs))
+        if len(groups) > 1 or others > 1:
             room_ids = {room_id for job in batch if (room_id := _room_id(job)) is not None}
-            if room_ids:
-                self._store.lock_rooms(tx, room_ids)
+            self._store.lock(tx, room_ids, others=others > 1)
         for kind, jobs in groups:
             if kind is Draft:
                 now = int(self._clock() * 1000)
@@ -276,10 +276,15 @@ def _kind(job: Job) -> type[Draft] | type[Visit] | None:
 
 
 def _room_id(job: Job) -> int | None:
-    """Return the room that `job` writes into."""
+    """Return the room whose row `job` locks, as one who appends or as one who joins."""
     if job.draft is not None:
         return job.draft.room.id
     return job.visit.room_id if job.visit is not None and job.visit.joins else None
+
+
+def _steps(kind: Any, jobs: Sequence[Job]) -> Sequence[Job]:
+    """Return a job for each thing that is done for these: the visits are one."""
+    return [max(jobs, key=lambda job: job.writes)] if kind is Visit else jobs
 
 
 def _can_be_repeated(job: Job) -> bool:
