@@ -63,6 +63,10 @@ class DatabaseServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = url
 
+    @property
+    def kind(self) -> str:
+        return "postgresql" if self.url.get_backend_name() == "postgresql" else "mariadb"
+
     def start(self) -> None:
         """Start, and wait until it answers."""
         log = (self._directory / "log").open("ab")
