@@ -27,8 +27,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-#: Texts compare by their bytes here, as they do in the tables: see `chatapp.log.schema`.
-_MYSQL_TEXT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+#: Without a collation of its own: they compare as the columns of the tables do.
+_MYSQL_TEXT = "CHARACTER SET utf8mb4"
 
 
 class _Numbers(TypeDecorator[Sequence[int]]):

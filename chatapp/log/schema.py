@@ -18,9 +18,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 
-#: What MySQL's tables need to tell texts apart by their bytes, as the others do: names are folded before they
-#: are compared, and a client's ids are whatever it likes.
-MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+#: How texts compare there depends on the server, so a migration says it: see the first one.
+MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
 
 metadata = MetaData(
     naming_convention={

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool, QueuePool
 
-from chatapp.errors import Refusal, SettingsError, StorageBusy, StorageUnavailable
+from chatapp.errors import Internal, Refusal, SettingsError, StorageBusy, StorageUnavailable
 from chatapp.log import mysql, postgresql
 from chatapp.log.compiled import driver
 from chatapp.log.database import BUSY_RETRY_SECONDS, UNAVAILABLE_RETRY_SECONDS
@@ -53,6 +53,7 @@ class ServerDatabase:
         self._reading = self._engine(write=False, pool_size=readers + 1)
         self._writing = self._engine(write=True, pool_size=WRITERS)
         self._errors: type[Exception] = self._writing.dialect.loaded_dbapi.Error
+        self._integrity_error: type[Exception] = self._writing.dialect.loaded_dbapi.IntegrityError
         #: Whether a transaction blocks its thread; if not, only its greenlet.
         self.blocks = not monkey.is_module_patched("socket")
         self._migrating = threading.Lock()
@@ -151,7 +152,9 @@ class ServerDatabase:
             return Undecided(_refusal(found)) if is_committing else Undone(_refusal(found))
         self._roll_back(connection)
         if found is Verdict.CONFLICT:
-            return Undone(_refusal(found))
+            # Where trying again does not help, what is there is no work of others, but a fault of ours.
+            is_duplicate = isinstance(getattr(error, "orig", error), self._integrity_error)
+            return Undone(Internal() if is_duplicate else _refusal(found))
         return None if found is Verdict.OURS else _refusal(found)
 
     def _roll_back(self, connection: Connection) -> None:

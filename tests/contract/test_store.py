@@ -482,7 +482,7 @@ def test_a_change_whose_message_was_cut_off_is_left_out_and_counts_as_seen(durab
 def test_a_client_id_is_kept_with_what_it_was_used_for(durable: Store) -> None:
     with durable.transaction(write=True) as tx:
         ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
-        for client_id in ("'; DROP TABLE", '"quoted"', "ünï–çødé 👍", "7"):
+        for client_id in ("'; DROP TABLE", '"quoted"', "ünï–çødé 👍", "7", "a", "A", "a ", "%s", "\\"):
             draft = Draft(room, ann, Kind.MESSAGE, "x", client_id=client_id)
             [appended], [again] = durable.append(tx, [draft], NOW), durable.append(tx, [draft], NOW)
             assert isinstance(appended, Appended) and appended.entry.client_id == client_id

@@ -13,13 +13,20 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+
+def _mysql() -> dict[str, Any]:
+    """Return what MySQL's tables need to tell texts apart by their bytes, trailing spaces included, as the
+    others do: names are folded before they are compared, and a client's ids are whatever it likes."""
+    is_mariadb = getattr(op.get_bind().dialect, "is_mariadb", False)
+    collation = "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
+    return {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": collation}
 
 
 def upgrade() -> None:
+    mysql = _mysql()
     op.create_table(
         "users",
-        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("id", sa.BigInteger, nullable=False, autoincrement=False),
         sa.Column("subject", sa.String(255)),
         sa.Column("name", sa.String(255), nullable=False),
         sa.Column("name_key", sa.String(255)),
@@ -29,7 +36,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("subject", name="uq_users_subject"),
         sa.UniqueConstraint("name_key", name="uq_users_name_key"),
         sa.UniqueConstraint("skeleton", name="uq_users_skeleton"),
-        **MYSQL,
+        **mysql,
     )
     op.create_table(
         "rooms",
@@ -44,7 +51,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name="uq_rooms_key"),
         sa.ForeignKeyConstraint(["first_user_id"], ["users.id"], name="fk_rooms_first_user_id_users"),
         sa.ForeignKeyConstraint(["second_user_id"], ["users.id"], name="fk_rooms_second_user_id_users"),
-        **MYSQL,
+        **mysql,
     )
     op.create_index("ix_rooms_first_user_id", "rooms", ["first_user_id"])
     op.create_index("ix_rooms_second_user_id", "rooms", ["second_user_id"])
@@ -62,7 +69,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["room_id"], ["rooms.id"], name="fk_entries_room_id_rooms"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_entries_user_id_users"),
         sqlite_with_rowid=False,
-        **MYSQL,
+        **mysql,
     )
     op.create_index(
         "uq_entries_user_id_client_id",
@@ -88,7 +95,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("room_id", "user_id", name="pk_members"),
         sa.ForeignKeyConstraint(["room_id"], ["rooms.id"], name="fk_members_room_id_rooms"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_members_user_id_users"),
-        **MYSQL,
+        **mysql,
     )
     op.create_index("ix_members_user_id", "members", ["user_id"])
 
