@@ -115,6 +115,16 @@ def verdict(error: Any) -> Verdict:
     return Verdict.UNAVAILABLE if is_theirs else Verdict.OURS
 
 
+def unsuitable(connection: Connection) -> str | None:
+    """Return why this database cannot keep a log, if so, as the end of a sentence."""
+    dialect: Any = connection.dialect
+    name, least = ("MariaDB", (10, 6)) if dialect.is_mariadb else ("MySQL", (8, 0))
+    version = dialect.server_version_info[:2]
+    if version >= least:
+        return None
+    return f"it is {name} {'.'.join(map(str, version))}, and needs to be {'.'.join(map(str, least))} or newer"
+
+
 @contextmanager
 def migration_lock(connection: Connection) -> Iterator[None]:
     """Let no other process run migrations on this database."""

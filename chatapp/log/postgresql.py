@@ -100,6 +100,12 @@ def verdict(error: Any) -> Verdict:
     return Verdict.OURS
 
 
+def unsuitable(connection: Connection) -> str | None:
+    """Return why this database cannot keep a log, if so, as the end of a sentence."""
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    return None if encoding == "UTF8" else f"its encoding is {encoding}; make one with ENCODING 'UTF8'"
+
+
 @contextmanager
 def migration_lock(connection: Connection) -> Iterator[None]:
     """Let no other process run migrations on this database. To be taken inside the transaction that does."""

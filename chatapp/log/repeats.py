@@ -37,7 +37,7 @@ class Undecided(Exception):
         self.refusal = refusal
 
 
-def until_done(attempt: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
+def until_done(attempt: Callable[[], T]) -> T:
     """Return ``attempt()``, a transaction, called again where it was undone. Raises the refusal in the
     end."""
     for number in range(MAX_ATTEMPTS):
@@ -47,7 +47,7 @@ def until_done(attempt: Callable[[], T], sleep: Callable[[float], None] = time.s
             if number == MAX_ATTEMPTS - 1:
                 raise undone.refusal from undone.__cause__
         # Random, for two that wait equally long are in each other's way again.
-        sleep(random.uniform(0, min(FIRST_PAUSE_SECONDS * 2**number, MAX_PAUSE_SECONDS)))
+        time.sleep(random.uniform(0, min(FIRST_PAUSE_SECONDS * 2**number, MAX_PAUSE_SECONDS)))
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -178,8 +178,9 @@ def storage_fault(url: str) -> str | None:
     kind = KINDS[url_.get_backend_name()]
     try:
         engine = _create_engine(url_, kind, busy_seconds=CONNECT_SECONDS, poolclass=NullPool)
-        with engine.connect():
-            return None
+        with engine.connect() as connection:
+            why = kind.unsuitable(connection)
+        return None if why is None else f"[storage] url: {_NAMES[kind]} cannot be used: {why}"
     except SettingsError as error:
         return error.message
     except DBAPIError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from sqlalchemy import BigInteger, Connection, String, bindparam, delete, func, insert, or_, select, update
@@ -99,6 +99,10 @@ _blank = Compiled(
 
 
 _COLUMNS = [column.name for column in entries.columns]
+_TEXT = _COLUMNS.index("text")
+
+#: MariaDB takes 16 MB at a time, and a character may take seven bytes there.
+_STATEMENT_CHARACTERS = 1_000_000
 _KINDS = {kind.value: kind for kind in Kind}
 
 #: Any number, but always the same.
@@ -106,6 +110,19 @@ TURN = 0x7475726E
 
 #: Beyond any place in a log: SQL's BIGINT ends there.
 _NO_BOUND = 2**63 - 1
+
+
+def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
+    """Yield `rows` in pieces whose texts fit into one statement."""
+    size = 0
+    piece: list[Row] = []
+    for row in rows:
+        size += len(row[_TEXT])
+        if size > _STATEMENT_CHARACTERS and piece:
+            yield piece
+            size, piece = len(row[_TEXT]), []
+        piece.append(row)
+    yield piece
 
 
 def _entry(row: Row) -> Entry:
@@ -240,7 +257,8 @@ class SqlEntries:
             _insert.run(tx, **dict(zip(_COLUMNS, rows[0], strict=True)))
             _raise_head.run(tx, room=new[0].room_id, head=new[0].seq)
         else:
-            _insert_all.run(tx, new=rows)
+            for piece in _pieces(rows):
+                _insert_all.run(tx, new=piece)
             _raise_heads.run(tx, ids={entry.room_id for entry in new})
         for entry in new:
             if entry.kind is Kind.DELETE and entry.target_seq is not None:

@@ -328,6 +328,16 @@ def test_texts_and_client_ids_of_a_batch_are_kept_letter_for_letter(durable: Sto
         assert [outcome.entry for outcome in first] == [outcome.entry for outcome in again]  # type: ignore
 
 
+def test_a_batch_may_hold_as_much_text_as_its_messages_may(durable: Store) -> None:
+    # What JSON, SQL and UTF-8 make longest of a character.
+    said = [character * 16_000 for character in "\\\"'\n👍"] * 100
+    with durable.transaction(write=True) as tx:
+        ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
+        say(durable, tx, room, ann, *said)
+        assert texts(list(durable.page_back(tx, room.id, None, 5))) == said[-5:]
+        assert durable.head(tx, room.id).last_seq == 500
+
+
 def test_one_batch_may_go_to_many_rooms(durable: Store) -> None:
     with durable.transaction(write=True) as tx:
         ann, rooms = guest(durable, tx, "ann"), [a_room(durable, tx, f"room {n}") for n in range(30)]

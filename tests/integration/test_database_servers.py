@@ -86,6 +86,18 @@ def test_check_tries_the_connection_and_shows_no_password(url: str, tmp_path: Pa
     assert fault.startswith("[storage] url: ") and "cannot be used: " in fault and "nowhere" in fault
 
 
+def test_check_says_that_a_database_has_the_wrong_encoding(tmp_path: Path) -> None:
+    with databases.new_database("postgresql") as url:
+        with databases.connected(make_url(url)) as connection:
+            connection.exec_driver_sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+        done = check(make_url(url).set(database="latin").render_as_string(), tmp_path)
+        with databases.connected(make_url(url)) as connection:
+            connection.exec_driver_sql("DROP DATABASE latin")
+    assert done.stderr == (
+        "[storage] url: PostgreSQL cannot be used: its encoding is LATIN1; make one with ENCODING 'UTF8'\n"
+    )
+
+
 def test_check_says_that_a_password_is_wrong(tmp_path: Path) -> None:
     with databases.new_database("mariadb") as url:
         parts = make_url(url)
