@@ -233,10 +233,8 @@ class GroupCommit:
     def _work_through(self, tx: Any, batch: Sequence[Job]) -> list[Any]:
         outcomes: list[Any] = []
         groups = [(kind, list(group)) for kind, group in itertools.groupby(batch, _kind)]
-        others = sum(kind is not Draft and job.writes for kind, jobs in groups for job in _steps(kind, jobs))
-        if len(groups) > 1 or others > 1:
-            room_ids = {room_id for job in batch if (room_id := _room_id(job)) is not None}
-            self._store.lock(tx, room_ids, others=others > 1)
+        if len(groups) > 1 or groups[0][0] is None:
+            self._lock(tx, groups)
         for kind, jobs in groups:
             if kind is Draft:
                 now = int(self._clock() * 1000)
@@ -249,6 +247,13 @@ class GroupCommit:
             else:
                 outcomes += [self._work(tx, job, is_alone=len(batch) == 1) for job in jobs]
         return outcomes
+
+    def _lock(self, tx: Any, groups: Sequence[tuple[Any, Sequence[Job]]]) -> None:
+        others = sum(kind is not Draft and job.writes for kind, jobs in groups for job in _steps(kind, jobs))
+        if len(groups) > 1 or others > 1:
+            jobs = itertools.chain.from_iterable(jobs for _, jobs in groups)
+            room_ids = {room_id for job in jobs if (room_id := _room_id(job)) is not None}
+            self._store.lock(tx, room_ids, others=others > 1)
 
     @staticmethod
     def _look_on(tx: Any, job: Job, visited: Visited) -> Any:
