@@ -65,18 +65,19 @@ _UNAVAILABLE = {
 
 def connect_args(connect_seconds: float, busy_seconds: float) -> dict[str, Any]:
     """Return what the driver's ``connect`` gets beside the URL."""
-    silence_seconds = _lock_seconds(busy_seconds) + _SILENCE_SECONDS
     return {
         "charset": "utf8mb4",
         "connect_timeout": connect_seconds,
-        "read_timeout": silence_seconds,
-        "write_timeout": silence_seconds,
+        "read_timeout": connect_seconds,  # the server's greeting belongs to it
+        "write_timeout": _lock_seconds(busy_seconds) + _SILENCE_SECONDS,
     }
 
 
 def set_up(connection: Any, *, write: bool, busy_seconds: float) -> None:
     """Prepare a new connection of the driver's for transactions that write, or for those that only read:
     these see the database as it is when they begin, all the time."""
+    # The driver takes it with `connect` only, where it has to be short.
+    connection._read_timeout = _lock_seconds(busy_seconds) + _SILENCE_SECONDS
     level = "READ COMMITTED" if write else "REPEATABLE READ"
     with connection.cursor() as cursor:
         cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
@@ -88,6 +89,11 @@ def set_up(connection: Any, *, write: bool, busy_seconds: float) -> None:
             f" /*M!100300 , idle_write_transaction_timeout = {_IDLE_SECONDS} */"
         )
     connection.commit()
+
+
+def set_up_for_migrations(connection: Any) -> None:
+    """Prepare a new connection of the driver's for statements that may take long."""
+    connection._read_timeout = None
 
 
 def _lock_seconds(busy_seconds: float) -> int:

@@ -81,6 +81,10 @@ def set_up(connection: Any, *, write: bool, busy_seconds: float) -> None:
     connection.isolation_level = level
 
 
+def set_up_for_migrations(connection: Any) -> None:
+    """Prepare a new connection of the driver's for statements that may take long: nothing hinders them."""
+
+
 def verdict(error: Any) -> Verdict:
     """Return what `error`, of the driver's, means."""
     import psycopg

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,10 @@ from chatapp.log.verdicts import Verdict
 
 #: How long a connection may take to be made. Who is sent to wait for a server that is away waits so long.
 CONNECT_SECONDS = 3
+
+#: After a connection could not be made, none is tried for so long: who waits behind that one need not wait as
+#: long once more.
+AWAY_SECONDS = 1
 
 #: Transactions that write at a time. A server's process has one writer; those without gevent may have more.
 WRITERS = 2
@@ -58,6 +63,7 @@ class ServerDatabase:
         self.blocks = not monkey.is_module_patched("socket")
         self._migrating = threading.Lock()
         self._migrated = False
+        self._away_until_seconds = 0.0  # on the monotonic clock
 
     @contextlib.contextmanager
     def transaction(self, *, write: bool) -> Iterator[Connection]:
@@ -111,6 +117,8 @@ class ServerDatabase:
         return engine
 
     def _connect(self, write: bool) -> Connection:
+        if time.monotonic() < self._away_until_seconds:
+            raise _refusal(Verdict.LOST)
         try:
             if not self._migrated:
                 self._migrate()
@@ -121,12 +129,15 @@ class ServerDatabase:
             found = self._verdict(error)
             if found is Verdict.OURS:
                 raise
+            if found is Verdict.LOST:
+                self._away_until_seconds = time.monotonic() + AWAY_SECONDS
             raise _refusal(found) from error
 
     def _migrate(self) -> None:
         # By a connection of its own, which may take its time. It is made before the lock is taken: while the
         # server is away all who come wait at the same time, rather than one after the other.
         engine = _create_engine(self._url, self._kind, busy_seconds=self._busy_seconds, poolclass=NullPool)
+        event.listen(engine, "connect", lambda connection, _: self._kind.set_up_for_migrations(connection))
         with engine.connect() as connection, self._migrating:
             if not self._migrated:
                 migrate(connection, self._kind.migration_lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from chatapp.domain.messages import Draft, Kind, Room, User
 from chatapp.domain.names import parse_room_name, site_name
 from chatapp.errors import StorageBusy, StorageUnavailable
 from chatapp.log.repeats import Undecided, Undone, until_done
-from chatapp.log.server_database import ServerDatabase
+from chatapp.log.server_database import CONNECT_SECONDS, ServerDatabase
 from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended
 from chatapp.log.writer import GroupCommit, Job
@@ -222,6 +223,22 @@ def test_many_plain_threads_share_a_store(store: SqlStore) -> None:
     assert not faults
     with store.transaction(write=False) as tx:
         assert [item.entry.seq for item in store.replay(tx, room.id, 0, None, 100)[0]] == [*range(1, 81)]
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "mysql+pymysql"])
+def test_only_the_first_waits_for_a_server_that_does_not_answer(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = open_store(f"{scheme}://chat@127.0.0.1:{silent.getsockname()[1]}/chat")
+        seconds = []
+        for _ in range(2):
+            began = time.monotonic()
+            with pytest.raises(StorageUnavailable) as raised, store.transaction(write=True):
+                pass
+            seconds.append(time.monotonic() - began)
+            assert raised.value.retry_after
+        assert CONNECT_SECONDS - 1 < seconds[0] < CONNECT_SECONDS + 2
+        assert seconds[1] < 0.5
+        store.close()
 
 
 # A connection that breaks during the commit
