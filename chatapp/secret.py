@@ -30,10 +30,12 @@ def secret_key(settings: Settings) -> str:
 def find_secret_key(settings: Settings) -> str | None:
     """Return the key that is set or kept, or None if none has been made yet.
 
-    Raises SettingsError if the file cannot be read, can be read by others than its owner, or holds no key.
+    Raises SettingsError if the file cannot be read, can be read by others than its owner, or holds no key,
+    and where a key has to be set.
     """
     if settings.app.secret_key:
         return settings.app.secret_key
+    check_secret_key(settings)
     path = secret_file(settings)
     try:
         with path.open(encoding="ascii") as file:
@@ -51,6 +53,17 @@ def find_secret_key(settings: Settings) -> str | None:
         )
         raise SettingsError([f"{path}: {what}"])
     return key
+
+
+def check_secret_key(settings: Settings) -> None:
+    """Raise SettingsError where a key has to be set and is not: hosts that share a database have to sign with
+    the same one, so none can make its own."""
+    if settings.app.secret_key or settings.auth.mode != "guest" or not settings.may_share_database:
+        return
+    path = secret_file(settings)
+    hint = f" (this host has kept one in {path})" if path.exists() else ""
+    what = "must be set, to the same on each host, where hosts may share a database"
+    raise SettingsError([f"[app] secret_key: {what}{hint}"])
 
 
 def secret_file(settings: Settings) -> Path:
@@ -85,4 +98,4 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
     return (error.strerror or "") if isinstance(error, OSError) else "it is not text"
 
 
-__all__ = ["find_secret_key", "secret_file", "secret_key"]
+__all__ = ["check_secret_key", "find_secret_key", "secret_file", "secret_key"]

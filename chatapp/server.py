@@ -44,7 +44,7 @@ from chatapp.housekeeping import Housekeeping
 from chatapp.log.log import open_log
 from chatapp.metrics import Metrics
 from chatapp.rates import Rates
-from chatapp.secret import secret_key
+from chatapp.secret import check_secret_key, secret_key
 from chatapp.settings import Settings, load_settings
 from chatapp.voice import Voice
 from chatapp.web.blueprint import make_blueprint
@@ -89,6 +89,7 @@ class ChatServer:
 
     def _put_together(self) -> None:
         settings = self.settings
+        check_secret_key(settings)
         log = open_log(settings, self.metrics.observe_commit, self.sio.eio.reactor.soon)
         delivery = SocketDelivery(self.sio)
         composer = Composer(settings.message_types)

@@ -33,9 +33,15 @@ def check(config: str | None) -> None:
 def _faults_here(settings: Settings) -> Iterator[str]:
     """Yield what is wrong about this host, rather than about the settings as such."""
     yield from _unwritable(settings.app.data_dir, "[app] data_dir")
-    database = Path((settings.storage_url or "").partition(":///")[2])
-    if settings.storage_url and database.parent != settings.app.data_dir:
-        yield from _unwritable(database.parent, "[storage] url")
+    if settings.has_database_server:
+        from chatapp.log.server_database import storage_fault
+
+        if (fault := storage_fault(settings.storage.url)) is not None:
+            yield fault
+    elif settings.storage_url:
+        database = Path(settings.storage_url.partition(":///")[2])
+        if database.parent != settings.app.data_dir:
+            yield from _unwritable(database.parent, "[storage] url")
     if sentence := missing_package(settings):
         yield sentence
     try:
@@ -56,6 +62,18 @@ def _unwritable(directory: Path, setting: str) -> Iterator[str]:
         yield f"{setting}: nothing can be written in {existing} ({error.strerror})"
 
 
+def _storage(settings: Settings) -> str:
+    url = settings.storage_url
+    if url is None:
+        return "none: messages are gone when the server stops"
+    if not settings.has_database_server:
+        return url
+    from sqlalchemy.engine import make_url
+
+    parts = make_url(url)  # its query may hold a password, too
+    return parts.difference_update_query(parts.query).render_as_string(hide_password=True)
+
+
 def _summary(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield what the settings come to, as subjects and what there is to say of them. No secrets."""
     app, prefix = settings.app, settings.web.prefix
@@ -63,7 +81,7 @@ def _summary(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "listens", f"on http://{address}, pages at {prefix}/, Socket.IO at {app.socketio_path}/"
     yield "origins", ", ".join(app.allowed_origins) or "the server's own"
     yield "users", _USERS[settings.auth.mode]
-    yield "storage", settings.storage_url or "none: messages are gone when the server stops"
+    yield "storage", _storage(settings)
     if app.secret_key:
         yield "secret key", "in the settings"
     else:

@@ -30,10 +30,10 @@ def serve(config: str | None) -> None:
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
     collect_less_garbage()
-    chat = ChatServer(settings)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        gevent.signal_handler(number, chat.stop)
     try:
+        chat = ChatServer(settings)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            gevent.signal_handler(number, chat.stop)
         chat.start(lambda host, port: click.echo(f"Listening on http://{host}:{port} (Ctrl-C stops)"))
     except ChatError as error:
         raise click.ClickException(error.message) from None

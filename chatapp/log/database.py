@@ -60,6 +60,9 @@ class Database:
     (SQLAlchemy's first takes a lock of its own), and nothing is logged, for a logging handler is a lock.
     """
 
+    #: Whether a transaction blocks its thread, whoever has patched the process: SQLite's driver always does.
+    blocks = True
+
     def __init__(self, url: str, *, synchronous: str, busy_seconds: float) -> None:
         self._url = make_url(url)
         self._synchronous = synchronous

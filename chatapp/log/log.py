@@ -17,6 +17,7 @@ from chatapp.log.database import Database
 from chatapp.log.immediate import Immediate
 from chatapp.log.memory import MemoryStore
 from chatapp.log.roll import Roll
+from chatapp.log.server_database import ServerDatabase
 from chatapp.log.sql import BorrowedStore, SqlStore
 from chatapp.log.store import Appended, Conversation, Standing, Store, Visit, Visited
 from chatapp.log.threads import Threads
@@ -423,7 +424,7 @@ def open_log(
     soon: Callable[[Callable[[], None]], None] | None = None,
 ) -> Log:
     """Return the log that ``[storage]`` and ``[history]`` describe. Opens nothing yet. For `observe` and
-    `soon` see `GroupCommit`."""
+    `soon` see `GroupCommit`. Raises SettingsError where the database's driver is not installed."""
     is_stored = settings.storage_url is not None
     readers = settings.storage.readers if is_stored else 0
     return _log(settings, _store(settings), readers=readers, observe=observe, soon=soon)
@@ -433,19 +434,23 @@ def open_log_at_once(settings: Settings, connection: Connection | None = None) -
     """Return the log for a process that serves nobody, in which each call is a transaction in the thread that
     makes it; or, with a connection of the host's, a part of its transaction. Raises HostingError."""
     reactions = settings.limits.reactions_per_message
-    store = (
-        _store(settings) if connection is None else BorrowedStore(connection, reactions_per_message=reactions)
-    )
+    store: Store
+    if connection is None:
+        store = _store(settings)
+    else:
+        store = BorrowedStore(connection, reactions_per_message=reactions)
     return _log(settings, store, readers=0, at_once=True)
 
 
 def _store(settings: Settings) -> Store:
-    url = settings.storage_url
+    url, storage = settings.storage_url, settings.storage
     if url is None:
         return MemoryStore()
-    database = Database(
-        url, synchronous=settings.storage.synchronous, busy_seconds=settings.storage.busy_seconds
-    )
+    database: Database | ServerDatabase
+    if url.startswith("sqlite"):
+        database = Database(url, synchronous=storage.synchronous, busy_seconds=storage.busy_seconds)
+    else:
+        database = ServerDatabase(url, busy_seconds=storage.busy_seconds, readers=storage.readers)
     return SqlStore(database, reactions_per_message=settings.limits.reactions_per_message)
 
 

@@ -36,6 +36,8 @@ class MemoryStore:
     """See `chatapp.log.store.Store`. What it does not keep it does not find: history is empty, a
     client that comes back is told of a gap, and nothing can be edited. `tx` is None."""
 
+    blocks = False
+
     def __init__(self) -> None:
         self._ids = count(1)
         self._users: dict[int, _User] = {}
@@ -197,6 +199,9 @@ class MemoryStore:
             for known in sorted(self._rooms.values(), key=lambda known: known.last_sent_at)
             if user_id in known.members
         ]
+
+    def lock(self, tx: None, room_ids: Collection[int], *, others: bool) -> None:
+        """There is one process."""
 
     def append(self, tx: None, drafts: Sequence[Draft], now: int) -> list[Appended | Refusal]:
         return [self._append(draft, now) for draft in drafts]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from alembic import command
@@ -18,10 +20,14 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 _revision = select(column("version_num", String)).select_from(table("alembic_version"))
 
 
-def migrate(connection: Connection) -> None:
+def migrate(
+    connection: Connection,
+    lock: Callable[[Connection], AbstractContextManager[None]] = lambda connection: nullcontext(),
+) -> None:
     """Run the migrations that this database has not seen; most often there is none.
 
-    Reads first, so that a database that cannot be written, but is up to date, can be read. Raises
+    Reads first, so that a database that cannot be written, but is up to date, can be read. `lock` keeps other
+    processes from doing the same at the same time, where a transaction alone does not. Raises
     StorageUnavailable for a database that a newer chatapp has made.
     """
     config = Config()
@@ -35,7 +41,7 @@ def migrate(connection: Connection) -> None:
         return
     writing = connection.execution_options(chatapp_write=True)
     try:
-        with silenced("alembic.runtime.migration"), writing.begin():
-            command.upgrade(config, "head")
+        with silenced("alembic.runtime.migration"), writing.begin(), lock(writing):
+            command.upgrade(config, "head")  # which looks again at what there is by now
     except CommandError as error:
         raise StorageUnavailable(retry_after=None) from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
+    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -14,6 +17,19 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
+
+#: How texts compare there depends on the server, so migrations say it: see `mysql_options`.
+MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+
+
+def mysql_options(dialect: Dialect) -> dict[str, Any]:
+    """Return what MySQL's tables need to tell texts apart by their bytes, trailing spaces included, as the
+    others do: names are folded before they are compared, and a client's ids are whatever it likes."""
+    is_mariadb = getattr(dialect, "is_mariadb", False)
+    collation = "utf8mb4_nopad_bin" if is_mariadb else "utf8mb4_0900_bin"
+    return {**MYSQL, "mysql_collate": collation}
+
 
 metadata = MetaData(
     naming_convention={
@@ -35,6 +51,7 @@ users = Table(
     Column("name_key", String(255), unique=True),
     Column("skeleton", String(255), unique=True),
     Column("seen_at", BigInteger, nullable=False),
+    **MYSQL,
 )
 
 #: `key` is what tells rooms apart (names compare without case); a conversation's is ``@3:17``, from the
@@ -47,8 +64,9 @@ rooms = Table(
     Column("name", String(255), nullable=False),
     Column("epoch", String(32), nullable=False),
     Column("last_seq", BigInteger, nullable=False),
-    Column("first_user_id", ForeignKey("users.id")),
-    Column("second_user_id", ForeignKey("users.id")),
+    Column("first_user_id", ForeignKey("users.id"), index=True),
+    Column("second_user_id", ForeignKey("users.id"), index=True),
+    **MYSQL,
 )
 
 #: The log itself. `text` is the emoji of a reaction; a deletion empties the texts of what it deletes.
@@ -59,14 +77,15 @@ entries = Table(
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("type", String(16), nullable=False),
     Column("user_id", ForeignKey("users.id"), nullable=False),
-    Column("text", Text, nullable=False),
+    Column("text", Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),  # else 64 KB
     Column("target_seq", BigInteger),
     Column("client_id", String(64)),
     Column("sent_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+    **MYSQL,
 )
 # Both are of a part of the table, for most entries have neither, and a row of an index costs as much as one
-# of the table.
+# of the table. MySQL knows no such index; that NULLs differ from each other is enough there.
 Index(
     "uq_entries_user_id_client_id",
     entries.c.user_id,
@@ -91,6 +110,7 @@ members = Table(
     Column("user_id", ForeignKey("users.id"), primary_key=True, index=True),
     Column("role", String(16), nullable=False),
     Column("read_seq", BigInteger, nullable=False),
+    **MYSQL,
 )
 
 #: The processes that serve this chat. `beat` counts up as long as its worker is alive.
@@ -99,6 +119,7 @@ workers = Table(
     metadata,
     Column("id", String(16), primary_key=True),
     Column("beat", BigInteger, nullable=False),
+    **MYSQL,
 )
 
 #: Who is in which room, by a connection to which worker. Rows of a worker that is gone are deleted by
@@ -110,4 +131,5 @@ presence = Table(
     Column("user_id", BigInteger, primary_key=True, autoincrement=False, index=True),
     Column("worker_id", String(16), primary_key=True, index=True),
     sqlite_with_rowid=False,
+    **MYSQL,
 )

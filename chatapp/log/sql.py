@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from sqlite3 import DatabaseError
 
 from sqlalchemy import Connection, inspect, update
 
 from chatapp.errors import HostingError
-from chatapp.log.compiled import driver
+from chatapp.log.compiled import execute
 from chatapp.log.database import Database
 from chatapp.log.schema import entries, rooms
+from chatapp.log.server_database import ServerDatabase
 from chatapp.log.sql_entries import SqlEntries
 from chatapp.log.sql_rooms import SqlRooms
 from chatapp.log.sql_users import SqlUsers
@@ -21,25 +21,28 @@ from chatapp.log.sql_workers import SqlWorkers
 class SqlStore(SqlUsers, SqlRooms, SqlEntries, SqlWorkers):
     """See `chatapp.log.store.Store`; `tx` is an SQLAlchemy connection inside a transaction."""
 
-    def __init__(self, database: Database, *, reactions_per_message: int) -> None:
+    def __init__(self, database: Database | ServerDatabase, *, reactions_per_message: int) -> None:
         super().__init__(reactions_per_message)
         self._database = database
+
+    @property
+    def blocks(self) -> bool:
+        return self._database.blocks
 
     def transaction(self, *, write: bool) -> AbstractContextManager[Connection]:
         return self._database.transaction(write=write)
 
     @contextmanager
     def savepoint(self, tx: Connection) -> Iterator[None]:
-        database = driver(tx)
-        database.execute("SAVEPOINT job")
+        execute(tx, "SAVEPOINT job")
         try:
             yield
         except BaseException:
-            with suppress(DatabaseError):  # it may have ended with what went wrong
-                database.execute("ROLLBACK TO job")
-                database.execute("RELEASE job")
+            with suppress(tx.dialect.loaded_dbapi.Error):  # it may have ended with what went wrong
+                execute(tx, "ROLLBACK TO SAVEPOINT job")
+                execute(tx, "RELEASE SAVEPOINT job")
             raise
-        database.execute("RELEASE job")
+        execute(tx, "RELEASE SAVEPOINT job")
 
     def close(self) -> None:
         self._database.close()
@@ -50,6 +53,8 @@ class BorrowedStore(SqlUsers, SqlRooms, SqlEntries):
 
     Raises HostingError for a connection to a database without a log.
     """
+
+    blocks = True
 
     def __init__(self, connection: Connection, *, reactions_per_message: int) -> None:
         super().__init__(reactions_per_message)

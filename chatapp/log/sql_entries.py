@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, String, bindparam, delete, func, insert, or_, select, update
 
 from chatapp.domain.messages import (
     Draft,
@@ -23,30 +22,24 @@ from chatapp.domain.messages import (
     items,
 )
 from chatapp.errors import NotFound, Refusal
-from chatapp.log.compiled import Compiled, Row
+from chatapp.log.compiled import Compiled, Row, execute
+from chatapp.log.lists import Rows, is_listed
 from chatapp.log.schema import entries, rooms, users
 from chatapp.log.store import Appended, Head
 
 _entries = select(entries, users.c.name).join(users, users.c.id == entries.c.user_id)
 
-# Lists go into statements as one parameter, in JSON: SQLite takes 32,766 parameters at most.
-_keys = func.json_each(bindparam("keys")).table_valued("value", name="keys")
-_ids = func.json_each(bindparam("ids")).table_valued("value", name="ids")
-_seqs = func.json_each(bindparam("seqs")).table_valued("value", name="seqs")
-_is_listed = entries.c.seq.in_(select(_seqs.c.value))
-_changes_listed = entries.c.target_seq.in_(select(_seqs.c.value))
+_keys = Rows("keys", BigInteger(), String(64))
+_is_listed = is_listed(entries.c.seq, "seqs")
+_changes_listed = is_listed(entries.c.target_seq, "seqs")
 
 # What SQLite makes of a statement was looked at, and a test looks at it again: without statistics it
 # takes a room for ten entries, and reads a whole one rather than the index of changes, unless the index
 # gives the order that is asked for. For ``(user_id, client_id) IN (...)`` it reads the whole table.
 _repeated = Compiled(
     select(entries, users.c.name)
-    .select_from(_keys)
-    .join(
-        entries,
-        (entries.c.user_id == func.json_extract(_keys.c.value, "$[0]"))
-        & (entries.c.client_id == func.json_extract(_keys.c.value, "$[1]")),
-    )
+    .select_from(_keys.table)
+    .join(entries, (entries.c.user_id == _keys[0]) & (entries.c.client_id == _keys[1]))
     .join(users, users.c.id == entries.c.user_id)
 )
 _in_room = _entries.where(entries.c.room_id == bindparam("room"))
@@ -64,12 +57,18 @@ _back = Compiled(
 )
 _first_seq = select(func.min(entries.c.seq)).where(entries.c.room_id == bindparam("room")).scalar_subquery()
 _reach = Compiled(select(rooms.c.last_seq, _first_seq).where(rooms.c.id == bindparam("room")))
-_head = Compiled(select(rooms.c.last_seq).where(rooms.c.id == bindparam("room")).with_for_update())
+# The lock by which the commits of several processes are in the order of `seq`. Without `key_share` it would
+# keep out those, too, who only become members of the room.
+_head = Compiled(
+    select(rooms.c.last_seq).where(rooms.c.id == bindparam("room")).with_for_update(key_share=True)
+)
 _heads = Compiled(
     select(rooms.c.id, rooms.c.last_seq)
-    .where(rooms.c.id.in_(select(_ids.c.value)))
+    .where(is_listed(rooms.c.id, "ids"))
     .order_by(rooms.c.id)
-    .with_for_update()
+    .with_for_update(key_share=True)
+    # A small table MariaDB would rather read as a whole, and lock other rooms on its way.
+    .with_hint(rooms, "FORCE INDEX (PRIMARY)", "mysql")
 )
 _raise_head = Compiled(
     update(rooms).where(rooms.c.id == bindparam("room")).values(last_seq=bindparam("head"))
@@ -79,16 +78,16 @@ _insert = Compiled(insert(entries))
 # The driver lets go of the interpreter in each statement, once for every row that it is given, and while
 # the event loop is busy it gets it back 5 ms later: a batch of 500 rows took a second then. So the rows of
 # a batch are one parameter.
-_new = func.json_each(bindparam("new")).table_valued("value", name="new")
+_new = Rows("new", *(column.type for column in entries.columns))
 _insert_all = Compiled(
     insert(entries).from_select(
         [column.name for column in entries.columns],
-        select(*(func.json_extract(_new.c.value, f"$[{place}]") for place in range(len(entries.columns)))),
+        select(*(_new[place] for place in range(len(_new)))).select_from(_new.table),
     )
 )
 _raise_heads = Compiled(
     update(rooms)
-    .where(rooms.c.id.in_(select(_ids.c.value)))
+    .where(is_listed(rooms.c.id, "ids"))
     .values(last_seq=select(func.max(entries.c.seq)).where(entries.c.room_id == rooms.c.id).scalar_subquery())
 )
 _blank = Compiled(
@@ -100,10 +99,30 @@ _blank = Compiled(
 
 
 _COLUMNS = [column.name for column in entries.columns]
+_TEXT = _COLUMNS.index("text")
+
+#: MariaDB takes 16 MB at a time, and a character may take seven bytes there.
+_STATEMENT_CHARACTERS = 1_000_000
 _KINDS = {kind.value: kind for kind in Kind}
+
+#: Any number, but always the same.
+TURN = 0x7475726E
 
 #: Beyond any place in a log: SQL's BIGINT ends there.
 _NO_BOUND = 2**63 - 1
+
+
+def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
+    """Yield `rows` in pieces whose texts fit into one statement."""
+    size = 0
+    piece: list[Row] = []
+    for row in rows:
+        size += len(row[_TEXT])
+        if size > _STATEMENT_CHARACTERS and piece:
+            yield piece
+            size, piece = len(row[_TEXT]), []
+        piece.append(row)
+    yield piece
 
 
 def _entry(row: Row) -> Entry:
@@ -116,6 +135,15 @@ class SqlEntries:
 
     def __init__(self, reactions_per_message: int) -> None:
         self._reactions_per_message = reactions_per_message
+
+    def lock(self, tx: Connection, room_ids: Collection[int], *, others: bool) -> None:
+        if tx.dialect.name == "sqlite":  # one process writes at a time
+            return
+        if others and tx.dialect.name == "postgresql":
+            # It looks for transactions that wait for each other after a second; MySQL does at once.
+            execute(tx, "SELECT pg_advisory_xact_lock(%s)", [TURN])
+        if room_ids:
+            _heads.rows(tx, ids=sorted(room_ids))
 
     def append(self, tx: Connection, drafts: Sequence[Draft], now: int) -> list[Appended | Refusal]:
         heads = self._lock_heads(tx, drafts)
@@ -146,7 +174,7 @@ class SqlEntries:
     def _lock_heads(tx: Connection, drafts: Sequence[Draft]) -> dict[int, int]:
         room_ids = {draft.room.id for draft in drafts}
         if len(room_ids) > 1:
-            return dict(_heads.rows(tx, ids=json.dumps(list(room_ids))))
+            return dict(_heads.rows(tx, ids=sorted(room_ids)))
         (room_id,) = room_ids
         row = _head.row(tx, room=room_id)
         return {} if row is None else {room_id: row[0]}
@@ -156,7 +184,7 @@ class SqlEntries:
         keys = [(draft.user.id, draft.client_id) for draft in drafts if draft.client_id is not None]
         if not keys:
             return {}
-        found = map(_entry, _repeated.rows(tx, keys=json.dumps(keys)))
+        found = map(_entry, _repeated.rows(tx, keys=keys))
         return {(entry.user.id, entry.client_id): entry for entry in found}
 
     def _targets(self, tx: Connection, drafts: Sequence[Draft]) -> dict[tuple[int, int], Message]:
@@ -229,13 +257,14 @@ class SqlEntries:
             _insert.run(tx, **dict(zip(_COLUMNS, rows[0], strict=True)))
             _raise_head.run(tx, room=new[0].room_id, head=new[0].seq)
         else:
-            _insert_all.run(tx, new=json.dumps(rows, ensure_ascii=False))
-            _raise_heads.run(tx, ids=json.dumps(list({entry.room_id for entry in new})))
+            for piece in _pieces(rows):
+                _insert_all.run(tx, new=piece)
+            _raise_heads.run(tx, ids={entry.room_id for entry in new})
         for entry in new:
             if entry.kind is Kind.DELETE and entry.target_seq is not None:
                 changes = self._changes(tx, entry.room_id, [entry.target_seq])[entry.target_seq]
                 seqs = [entry.target_seq, *(change.seq for change in changes)]
-                _blank.run(tx, room=entry.room_id, seqs=json.dumps(seqs))
+                _blank.run(tx, room=entry.room_id, seqs=seqs)
 
     def head(self, tx: Connection, room_id: int) -> Head:
         row = _reach.row(tx, room=room_id)
@@ -265,7 +294,7 @@ class SqlEntries:
         """Return those of the messages `seqs` that the log holds, as they are now."""
         if not seqs:
             return {}
-        rows = _messages.rows(tx, room=room_id, seqs=json.dumps(list(seqs)))
+        rows = _messages.rows(tx, room=room_id, seqs=seqs)
         page = list(map(_entry, rows))
         changes = self._changes(tx, room_id, [entry.seq for entry in page])
         return {entry.seq: fold(entry, changes[entry.seq]) for entry in page}
@@ -273,7 +302,7 @@ class SqlEntries:
     def _changes(self, tx: Connection, room_id: int, seqs: Iterable[int]) -> defaultdict[int, list[Entry]]:
         """Return the changes of the messages `seqs`, by message, in the log's order."""
         changes: defaultdict[int, list[Entry]] = defaultdict(list)
-        for change in map(_entry, _changes.rows(tx, room=room_id, seqs=json.dumps(list(seqs)))):
+        for change in map(_entry, _changes.rows(tx, room=room_id, seqs=seqs)):
             assert change.target_seq is not None
             changes[change.target_seq].append(change)
         return changes

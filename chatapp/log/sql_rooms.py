@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
     and_,
     bindparam,
@@ -24,6 +24,7 @@ from sqlalchemy import (
 from chatapp.domain.messages import Kind, Room, User, conversation_key
 from chatapp.domain.names import RoomName
 from chatapp.log.compiled import Compiled
+from chatapp.log.lists import Rows, is_listed
 from chatapp.log.schema import entries, members, rooms, users
 from chatapp.log.store import Conversation, Standing, Visit, Visited
 
@@ -40,15 +41,13 @@ _rooms = (
 _find = Compiled(_rooms.where(rooms.c.key == bindparam("key")))
 _is_member = and_(members.c.room_id == bindparam("room"), members.c.user_id == bindparam("user"))
 _by_id = Compiled(_rooms.where(rooms.c.id == bindparam("id")))
-_listed = func.json_each(bindparam("rooms")).table_valued("value", name="listed")
-_heads = Compiled(select(rooms.c.id, rooms.c.last_seq).where(rooms.c.id.in_(select(_listed.c.value))))
-_owners = func.json_each(bindparam("users")).table_valued("value", name="owners")
+_heads = Compiled(select(rooms.c.id, rooms.c.last_seq).where(is_listed(rooms.c.id, "rooms")))
 _conversation = select(rooms.c.id, rooms.c.last_seq, rooms.c.first_user_id, rooms.c.second_user_id)
 # Two look-ups, for of "one or the other" a database makes a search of the whole table.
 _conversations = Compiled(
     union_all(
         *(
-            _conversation.where(user.in_(select(_owners.c.value)))
+            _conversation.where(is_listed(user, "users"))
             for user in (rooms.c.first_user_id, rooms.c.second_user_id)
         )
     )
@@ -62,24 +61,24 @@ _mark_read = Compiled(update(members).where(_is_member, members.c.read_seq < _ma
 
 # All visits of a batch at once: the driver lets go of the interpreter in each statement, and when it is
 # busy gets it back 5 ms later.
-_visits = func.json_each(bindparam("visits")).table_valued("key", "value", name="visits")
-_room_id, _user_id = (func.json_extract(_visits.c.value, path) for path in ("$[0]", "$[1]"))
+_visits = Rows("visits", BigInteger(), BigInteger())
+_room_id, _user_id = _visits[0], _visits[1]
 _is_theirs = and_(members.c.room_id == _room_id, members.c.user_id == _user_id)
 _join = Compiled(
     insert(members).from_select(
         ["room_id", "user_id", "role", "read_seq"],
         select(rooms.c.id, _user_id, literal("member"), rooms.c.last_seq)
-        .select_from(_visits)
+        .select_from(_visits.table)
         .join(rooms, rooms.c.id == _room_id)
-        .where(~exists().where(_is_theirs).correlate(_visits)),
+        .where(~exists().where(_is_theirs).correlate(_visits.table)),
     )
 )
 _look = Compiled(
     select(rooms.c.last_seq, members.c.read_seq)
-    .select_from(_visits)
+    .select_from(_visits.table)
     .join(rooms, rooms.c.id == _room_id)
     .outerjoin(members, _is_theirs)
-    .order_by(_visits.c.key)
+    .order_by(_visits.place)
 )
 
 
@@ -129,10 +128,10 @@ class SqlRooms:
         return tx.scalars(select(rooms.c.id)).all()
 
     def heads(self, tx: Connection, room_ids: Collection[int]) -> dict[int, int]:
-        return dict(_heads.rows(tx, rooms=json.dumps(list(room_ids))))
+        return dict(_heads.rows(tx, rooms=list(room_ids)))
 
     def conversations(self, tx: Connection, user_ids: Collection[int]) -> list[Conversation]:
-        rows = _conversations.rows(tx, users=json.dumps(list(user_ids)))
+        rows = _conversations.rows(tx, users=list(user_ids))
         return [Conversation(*row) for row in rows]
 
     def is_member(self, tx: Connection, room_id: int, user_id: int) -> bool:
@@ -144,8 +143,8 @@ class SqlRooms:
     def visit(self, tx: Connection, visits: Sequence[Visit]) -> list[Visited]:
         joining = {(visit.room_id, visit.user_id) for visit in visits if visit.joins}
         if joining:
-            _join.run(tx, visits=json.dumps(list(joining)))
-        found = _look.rows(tx, visits=json.dumps(visits))
+            _join.run(tx, visits=sorted(joining))  # rooms in one order: see `Store.lock`
+        found = _look.rows(tx, visits=visits)
         return [Visited(last_seq, read_seq or 0) for last_seq, read_seq in found]
 
     def remove_member(self, tx: Connection, room_id: int, user_id: int) -> None:

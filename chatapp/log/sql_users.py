@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from chatapp.domain.messages import User
 from chatapp.domain.names import Name, name_key
-from chatapp.errors import NameTaken
+from chatapp.errors import NameTaken, StorageBusy
 from chatapp.log.compiled import Compiled
+from chatapp.log.lists import is_listed
+from chatapp.log.repeats import Undone
 from chatapp.log.schema import users
 from chatapp.log.store import new_user_id
 
-# A list as one parameter, in JSON: SQLite takes 32,766 parameters at most.
-_ids = func.json_each(bindparam("ids")).table_valued("value", name="ids")
-_touch = update(users).where(users.c.id.in_(select(_ids.c.value))).values(seen_at=bindparam("now"))
+_touch = Compiled(update(users).where(is_listed(users.c.id, "ids")).values(seen_at=bindparam("now")))
 _by_id = Compiled(select(users.c.id, users.c.name).where(users.c.id == bindparam("id")))
 _by_key = Compiled(select(users.c.id, users.c.name).where(users.c.name_key == bindparam("key")))
 _known_as = Compiled(
@@ -51,8 +50,8 @@ class SqlUsers:
         for holder_id, subject, seen_at in holders:
             if subject is not None or is_held(holder_id, seen_at):
                 raise NameTaken(f"The name {name.display!r} is taken.")
-        for holder_id, _, _ in holders:
-            self._let_go(tx, holder_id)
+        for holder_id, _, seen_at in holders:
+            self._let_go(tx, holder_id, seen_at)
         named = {"name": name.display, "name_key": name.key, "skeleton": name.skeleton, "seen_at": now}
         if user_id is not None:
             if tx.execute(update(users).where(users.c.id == user_id).values(named)).rowcount:
@@ -76,15 +75,17 @@ class SqlUsers:
             if holder is None or (known is not None and holder.id == known.id):
                 return name
             if holder.subject is None:  # a guest: the site's own users come first
-                self._let_go(tx, holder.id)
+                self._let_go(tx, holder.id, holder.seen_at)
                 return name
             number += 1
             display = f"{wanted.display}-{number}"
             name = replace(wanted, display=display, key=name_key(display))
 
     @staticmethod
-    def _let_go(tx: Connection, user_id: int) -> None:
-        tx.execute(update(users).where(users.c.id == user_id).values(name_key=None, skeleton=None))
+    def _let_go(tx: Connection, user_id: int, seen_at: int) -> None:
+        is_still_so = (users.c.id == user_id) & (users.c.seen_at == seen_at)
+        if not tx.execute(update(users).where(is_still_so).values(name_key=None, skeleton=None)).rowcount:
+            raise Undone(StorageBusy(retry_after=1))  # another process has just seen them, or named them anew
 
     def known_as(self, tx: Connection, subject: str, name: Name) -> User | None:
         row = _known_as.row(tx, subject=subject, name=name.display, key=name.key)
@@ -99,7 +100,7 @@ class SqlUsers:
         return None if row is None else User(*row)
 
     def touch(self, tx: Connection, user_ids: Collection[int], now: int) -> None:
-        tx.execute(_touch, {"ids": json.dumps(list(user_ids)), "now": now})
+        _touch.run(tx, ids=user_ids, now=now)
 
 
 def _insert(tx: Connection, values: dict[str, object]) -> int:

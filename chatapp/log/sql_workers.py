@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
@@ -10,13 +9,14 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, insert, sele
 
 from chatapp.domain.messages import User
 from chatapp.log.compiled import Compiled
+from chatapp.log.lists import Rows, is_listed
 from chatapp.log.schema import presence, users, workers
 
 #: A user in a room: room id, user id.
 Place = tuple[int, int]
 
-_places = func.json_each(bindparam("places")).table_valued("value", name="places")
-_room_id, _user_id = (func.json_extract(_places.c.value, path) for path in ("$[0]", "$[1]"))
+_places = Rows("places", presence.c.room_id.type, presence.c.user_id.type)
+_room_id, _user_id = _places[0], _places[1]
 _is_theirs = (
     (presence.c.room_id == _room_id)
     & (presence.c.user_id == _user_id)
@@ -26,15 +26,14 @@ _come = Compiled(
     insert(presence).from_select(
         ["room_id", "user_id", "worker_id"],
         select(_room_id, _user_id, bindparam("worker"))
-        .select_from(_places)
-        .where(~exists().where(_is_theirs).correlate(_places)),
+        .select_from(_places.table)
+        .where(~exists().where(_is_theirs).correlate(_places.table)),
     )
 )
 _go = Compiled(
     delete(presence).where(presence.c.worker_id == bindparam("worker"), exists().where(_is_theirs))
 )
-_listed = func.json_each(bindparam("rooms")).table_valued("value", name="rooms")
-_is_listed = presence.c.room_id.in_(select(_listed.c.value))
+_is_listed = is_listed(presence.c.room_id, "rooms")
 _others = Compiled(
     select(presence.c.worker_id, presence.c.room_id, presence.c.user_id, users.c.name)
     .join(users, users.c.id == presence.c.user_id)
@@ -101,20 +100,20 @@ class SqlWorkers:
     ) -> None:
         """Note who is in rooms in this worker now, and who no longer is."""
         if arrived:
-            _come.run(tx, worker=worker, places=json.dumps(list(arrived)))
+            _come.run(tx, worker=worker, places=list(arrived))
         if gone:
-            _go.run(tx, worker=worker, places=json.dumps(list(gone)))
+            _go.run(tx, worker=worker, places=list(gone))
 
     def others(self, tx: Connection, worker: str, room_ids: Collection[int]) -> list[Elsewhere]:
         """Return who is in these rooms in other workers."""
-        rows = _others.rows(tx, worker=worker, rooms=json.dumps(list(room_ids)))
+        rows = _others.rows(tx, worker=worker, rooms=list(room_ids))
         return [Elsewhere(other, room_id, User(user_id, name)) for other, room_id, user_id, name in rows]
 
     def checksums(
         self, tx: Connection, worker: str, room_ids: Collection[int]
     ) -> dict[tuple[int, str], tuple[int, int]]:
         """Return, by room and other worker, the `checksum` of the users there."""
-        rows = _sums.rows(tx, worker=worker, rooms=json.dumps(list(room_ids)))
+        rows = _sums.rows(tx, worker=worker, rooms=list(room_ids))
         return {(room_id, other): (int(count), int(total)) for room_id, other, count, total in rows}
 
     def is_anywhere(self, tx: Connection, user_id: int) -> bool:

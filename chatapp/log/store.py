@@ -82,8 +82,15 @@ class Visited(NamedTuple):
 class Store(Protocol):
     """Users, rooms, memberships and logs. A verb that refuses does so before it writes anything."""
 
+    @property
+    def blocks(self) -> bool:
+        """Whether a transaction blocks its thread; if not, only its greenlet."""
+
     def transaction(self, *, write: bool) -> AbstractContextManager[Any]:
-        """Run what is inside as a whole; a `Refusal` or any other exception undoes it."""
+        """Run what is inside as a whole; a `Refusal` or any other exception undoes it.
+
+        Raises what `chatapp.log.repeats` knows where it may succeed when it is done again.
+        """
 
     def savepoint(self, tx: Any) -> AbstractContextManager[Any]:
         """Undo only what is inside when it raises."""
@@ -153,6 +160,13 @@ class Store(Protocol):
         """Return the rooms that the user belongs to, the one with the latest entry last."""
 
     # The log
+
+    def lock(self, tx: Any, room_ids: Collection[int], *, others: bool) -> None:
+        """Keep other processes from appending to these rooms until the transaction ends, and with `others`
+        from all transactions that say so, too.
+
+        For one that does several things: what each locks comes in no order, and two that have locked what
+        the other needs wait for each other, until the database ends one."""
 
     def append(self, tx: Any, drafts: Sequence[Draft], now: int) -> list[Appended | Refusal]:
         """Append `drafts` in their order. One outcome each: a refusal refuses that one only."""

@@ -1,4 +1,4 @@
-"""The native threads in which the database is asked: one that writes, several that read."""
+"""Where the database is asked: one native thread, or greenlet, that writes, and several that read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.event import AsyncResult, Event
 
 from chatapp.errors import Internal, Refusal
+from chatapp.log.greenlets import Greenlets
 from chatapp.log.native import Done, NativeThread, NativeThreads, Work
+from chatapp.log.repeats import until_done
 from chatapp.log.store import Store
 from chatapp.log.writer import closing, log_failures
 
@@ -17,21 +19,21 @@ T = TypeVar("T")
 
 
 class Threads:
-    """Starts its threads at the first need. Without readers everything runs where it is called, for a
-    store that never blocks."""
+    """Starts its threads at the first need; a store that blocks no thread has greenlets instead. Without
+    readers everything runs where it is called, for a store that never blocks."""
 
     def __init__(self, store: Store, readers: int) -> None:
         self._store = store
         self._readers = readers
-        self._writer = NativeThread()
-        self._pool = NativeThreads(readers)
+        self._writer: NativeThread | Greenlets = NativeThread() if store.blocks else Greenlets(1)
+        self._pool = NativeThreads(readers) if store.blocks else Greenlets(readers)
         self._closed = False
         self._reading = 0
         self._idle = Event()
         self._idle.set()
 
     def write(self, work: Work, done: Done) -> None:
-        """Run ``work()`` in the writer's thread and, in the event loop, ``done(result, error)``. One at a
+        """Run ``work()`` where the writer is and, in the event loop, ``done(result, error)``. One at a
         time: the next when the one before is done."""
         self._writer.do(work, done)
 
@@ -83,9 +85,12 @@ class Threads:
             return None, refusal
 
     def _read(self, work: Callable[[Any], T]) -> T:
-        try:
+        def attempt() -> T:
             with self._store.transaction(write=False) as tx:
                 return work(tx)
+
+        try:
+            return until_done(attempt)
         except Refusal:
             raise
         except Exception as error:

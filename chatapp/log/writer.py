@@ -18,7 +18,8 @@ from gevent.event import AsyncResult, Event
 from chatapp.domain.messages import Draft
 from chatapp.errors import Internal, Refusal, StorageBusy, StorageUnavailable
 from chatapp.log.native import Done, Work
-from chatapp.log.store import Store, Visit, Visited
+from chatapp.log.repeats import Undecided, until_done
+from chatapp.log.store import Appended, Store, Visit, Visited
 
 logger = logging.getLogger("chatapp.log")
 
@@ -198,18 +199,43 @@ class GroupCommit:
             return [refusal if job.writes else next(found) for job in batch]
 
     def _commit(self, batch: Sequence[Job]) -> list[Any]:
-        try:
+        outcomes: list[Any] = []
+
+        def attempt() -> list[Any]:
+            nonlocal outcomes
             with self._store.transaction(write=any(job.writes for job in batch)) as tx:
-                return self._work_through(tx, batch)
+                outcomes = self._work_through(tx, batch)
+            return outcomes
+
+        try:
+            return until_done(attempt)
         except Refusal:
             raise
+        except Undecided as undecided:
+            return self._find_out(batch, outcomes, undecided.refusal)
         except Exception as error:
             raise Internal() from error
 
+    def _find_out(self, batch: Sequence[Job], outcomes: list[Any], refusal: Refusal) -> list[Any]:
+        """Return what became of a batch whose commit was not answered, with `outcomes` if it was kept.
+
+        What can be done twice without harm is done again. A draft that is there by now, where it was put,
+        tells that all of the batch is. If none does, the others are refused: nobody knows.
+        """
+        again = [number for number, job in enumerate(batch) if _can_be_repeated(job)]
+        if not again:
+            return [refusal for _ in batch]
+        found = dict(zip(again, self._attempt([batch[number] for number in again]), strict=True))
+        if any(_is_kept(outcomes[number], outcome) for number, outcome in found.items()):
+            return outcomes
+        return [found.get(number, refusal) for number in range(len(batch))]
+
     def _work_through(self, tx: Any, batch: Sequence[Job]) -> list[Any]:
         outcomes: list[Any] = []
-        for kind, group in itertools.groupby(batch, _kind):
-            jobs = list(group)
+        groups = [(kind, list(group)) for kind, group in itertools.groupby(batch, _kind)]
+        if len(groups) > 1 or groups[0][0] is None:
+            self._lock(tx, groups)
+        for kind, jobs in groups:
             if kind is Draft:
                 now = int(self._clock() * 1000)
                 outcomes += self._store.append(tx, [job.draft for job in jobs], now)  # type: ignore[misc]
@@ -221,6 +247,13 @@ class GroupCommit:
             else:
                 outcomes += [self._work(tx, job, is_alone=len(batch) == 1) for job in jobs]
         return outcomes
+
+    def _lock(self, tx: Any, groups: Sequence[tuple[Any, Sequence[Job]]]) -> None:
+        others = sum(kind is not Draft and job.writes for kind, jobs in groups for job in _steps(kind, jobs))
+        if len(groups) > 1 or others > 1:
+            jobs = itertools.chain.from_iterable(jobs for _, jobs in groups)
+            room_ids = {room_id for job in jobs if (room_id := _room_id(job)) is not None}
+            self._store.lock(tx, room_ids, others=others > 1)
 
     @staticmethod
     def _look_on(tx: Any, job: Job, visited: Visited) -> Any:
@@ -245,6 +278,31 @@ def _kind(job: Job) -> type[Draft] | type[Visit] | None:
     if job.draft is not None:
         return Draft
     return None if job.visit is None else Visit
+
+
+def _room_id(job: Job) -> int | None:
+    """Return the room whose row `job` locks, as one who appends or as one who joins."""
+    if job.draft is not None:
+        return job.draft.room.id
+    return job.visit.room_id if job.visit is not None and job.visit.joins else None
+
+
+def _steps(kind: Any, jobs: Sequence[Job]) -> Sequence[Job]:
+    """Return a job for each thing that is done for these: the visits are one."""
+    return [max(jobs, key=lambda job: job.writes)] if kind is Visit else jobs
+
+
+def _can_be_repeated(job: Job) -> bool:
+    if job.draft is not None:
+        return job.draft.client_id is not None
+    return job.visit is not None or not job.writes
+
+
+def _is_kept(outcome: Any, later: Any) -> bool:
+    """Return whether `later`, the outcome of the same job done again, shows that `outcome` was committed."""
+    if not isinstance(outcome, Appended) or not isinstance(later, Appended) or outcome.repeated:
+        return False
+    return later.repeated and later.entry == outcome.entry
 
 
 def _in_next_round(call: Callable[[], None]) -> None:

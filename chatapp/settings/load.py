@@ -26,7 +26,9 @@ from chatapp.settings.sections import (
     Storage,
     Web,
 )
-from chatapp.settings.values import sentence
+from chatapp.settings.values import database_hosts, sentence
+
+_LOCAL_HOST = re.compile(r"localhost|127(\.\d+){3}|::1", re.IGNORECASE)
 
 
 class Settings(BaseModel):
@@ -51,6 +53,18 @@ class Settings(BaseModel):
         if self.storage.url == "none":
             return None
         return self.storage.url or f"sqlite:///{self.app.data_dir}/chatapp.db"
+
+    @property
+    def has_database_server(self) -> bool:
+        """Whether messages are kept by a database server, rather than in a file or nowhere."""
+        return self.storage.url not in ("", "none") and not self.storage.url.startswith("sqlite")
+
+    @property
+    def may_share_database(self) -> bool:
+        """Whether other hosts may use the same database: it is on a server that is not this host."""
+        if not self.has_database_server:
+            return False
+        return any(not _LOCAL_HOST.fullmatch(host) for host in database_hosts(self.storage.url))
 
 
 class SectionKind(NamedTuple):

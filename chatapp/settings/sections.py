@@ -183,11 +183,13 @@ class Storage(Section):
     url: StorageUrl = Field(
         default="",
         repr=False,
-        description="Database: empty: SQLite in `data_dir`; `sqlite:///path`; `none`: nothing is stored",
+        description="Database: empty: SQLite in `data_dir`; `sqlite:///path`; `postgresql://user:password@host/database`;"
+        " `mysql://…`; `none`: nothing is stored",
     )
     synchronous: Annotated[Literal["normal", "full"], ANY_CASE] = Field(
         default="normal",
-        description="Whether a power cut may lose the last messages: `normal`: yes; `full`: no, but slower",
+        description="SQLite: whether a power cut may lose the last messages: `normal`: yes; `full`: no, but"
+        " slower",
     )
     busy_seconds: float = Field(
         default=5, ge=0.1, le=60, description="How long a write waits for a locked database"

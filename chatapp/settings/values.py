@@ -36,7 +36,21 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 _URL_PATH = re.compile(r"(?:/[\w.~-]+)*", re.ASCII)
 _SQLITE_FILE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!:memory:)[^?\n]+")
-_OTHER_DATABASE = re.compile(r"postgresql|postgres|mysql|mariadb", re.IGNORECASE)
+
+#: SQLAlchemy's names for what a database server's URL begins with.
+_SERVERS = {
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+    "mysql+pymysql": "mysql+pymysql",
+    "mariadb+pymysql": "mysql+pymysql",
+}
+_STORAGE_URLS = (
+    "must be none, sqlite:///path, postgresql://user:password@host/database"
+    " or mysql://user:password@host/database"
+)
 
 _BUS_SCHEMES = {"redis", "rediss", "valkey", "valkeys", "unix", "redis+sentinel", "valkey+sentinel"}
 
@@ -185,11 +199,33 @@ def _rates(text: str) -> str:
 def _storage_url(text: str) -> str:
     if text.lower() in ("", "none"):
         return text.lower()
-    if not _SQLITE_FILE.fullmatch(text):
-        must = "must be none or a SQLite file such as sqlite:///var/chatapp.db"
-        other = _OTHER_DATABASE.match(text)
-        raise wrong(f"{must}; {other[0]} is not supported yet" if other else must, text)
-    return text
+    return text if _SQLITE_FILE.fullmatch(text) else _server_url(text)
+
+
+def _server_url(text: str) -> str:
+    from sqlalchemy.engine import make_url  # takes a while to import, and most settings have none
+    from sqlalchemy.exc import ArgumentError
+
+    scheme = text.partition("://")[0].lower()
+    if scheme not in _SERVERS:
+        raise wrong(_STORAGE_URLS, text)
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):  # a port that is no number
+        raise wrong(_STORAGE_URLS, text) from None
+    if not url.database:
+        raise wrong(f"must name a database, as in {scheme}://user:password@host/database", text)
+    return url.set(drivername=_SERVERS[scheme]).render_as_string(hide_password=False)
+
+
+def database_hosts(url: str) -> list[str]:
+    """Return the hosts of a database server that the normal form of a URL names; none for a Unix socket."""
+    from sqlalchemy.engine import make_url
+
+    parts = make_url(url)
+    hosts = [parts.host or "", *parts.normalized_query.get("host", ())]
+    names = {name for host in hosts for name in host.split(",")}
+    return sorted(name for name in names if name and not name.startswith("/"))
 
 
 def _bus_url(text: str) -> str:
@@ -238,7 +274,7 @@ Proxy = Annotated[IPv4Network | IPv6Network | Literal["unix"], BeforeValidator(_
 Proxies = Annotated[tuple[Proxy, ...], BeforeValidator(_items)]
 #: In the notation of the `limits` library, as it was written.
 Rates = Annotated[str, AfterValidator(_rates)]
-#: Empty: a file in the data directory; ``none``; or an SQLAlchemy URL.
+#: Empty: a file in the data directory; ``none``; or an SQLAlchemy URL, which names the driver.
 StorageUrl = Annotated[str, AfterValidator(_storage_url)]
 #: ``auto``, or where Redis or Valkey is.
 BusUrl = Annotated[str, AfterValidator(_bus_url)]

@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import databases
 from chatapp.domain.messages import Change, Draft, Kind, Room, User
 from chatapp.domain.names import Name, parse_guest_name, parse_room_name, site_name
 from chatapp.errors import Forbidden, InvalidPayload, LimitReached, NameTaken, NotFound, Refusal
 from chatapp.log.database import Database
 from chatapp.log.memory import MemoryStore
+from chatapp.log.server_database import ServerDatabase
 from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended, Store, Visit
 
 NOW = 1_700_000_000_000
 
 
-def sqlite_store(tmp_path: Path) -> Store:
-    database = Database(f"sqlite:///{tmp_path}/chat.db", synchronous="normal", busy_seconds=1)
-    return SqlStore(database, reactions_per_message=3)
+DURABLE = ["sqlite", *databases.KINDS]
 
 
-def memory_store(tmp_path: Path) -> Store:
-    return MemoryStore()
+def open_store(url: str) -> Store:
+    if url.startswith("sqlite"):
+        return SqlStore(Database(url, synchronous="normal", busy_seconds=1), reactions_per_message=3)
+    return SqlStore(ServerDatabase(url, busy_seconds=1, readers=2), reactions_per_message=3)
 
 
-STORES = {"sqlite": sqlite_store, "memory": memory_store}
-DURABLE = ["sqlite"]
+@contextmanager
+def new_database(kind: str, tmp_path: Path) -> Iterator[str]:
+    """Yield the URL of a database that holds nothing."""
+    if kind == "sqlite":
+        yield f"sqlite:///{tmp_path}/chat.db"
+    else:
+        with databases.emptied_database(kind) as url:
+            yield url
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=["memory", *DURABLE])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store = STORES[request.param](tmp_path)
-    yield store
-    store.close()
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    with new_database(request.param, tmp_path) as url, closing(open_store(url)) as store:
+        yield store
 
 
 @pytest.fixture(params=DURABLE)
 def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    store = STORES[request.param](tmp_path)
-    yield store
-    store.close()
+    with new_database(request.param, tmp_path) as url, closing(open_store(url)) as store:
+        yield store
 
 
 def named(text: str) -> Name:
@@ -319,6 +328,16 @@ def test_texts_and_client_ids_of_a_batch_are_kept_letter_for_letter(durable: Sto
         assert [outcome.entry for outcome in first] == [outcome.entry for outcome in again]  # type: ignore
 
 
+def test_a_batch_may_hold_as_much_text_as_its_messages_may(durable: Store) -> None:
+    # What JSON, SQL and UTF-8 make longest of a character.
+    said = [character * 16_000 for character in "\\\"'\n👍"] * 100
+    with durable.transaction(write=True) as tx:
+        ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
+        say(durable, tx, room, ann, *said)
+        assert texts(list(durable.page_back(tx, room.id, None, 5))) == said[-5:]
+        assert durable.head(tx, room.id).last_seq == 500
+
+
 def test_one_batch_may_go_to_many_rooms(durable: Store) -> None:
     with durable.transaction(write=True) as tx:
         ann, rooms = guest(durable, tx, "ann"), [a_room(durable, tx, f"room {n}") for n in range(30)]
@@ -473,7 +492,7 @@ def test_a_change_whose_message_was_cut_off_is_left_out_and_counts_as_seen(durab
 def test_a_client_id_is_kept_with_what_it_was_used_for(durable: Store) -> None:
     with durable.transaction(write=True) as tx:
         ann, room = guest(durable, tx, "ann"), a_room(durable, tx)
-        for client_id in ("'; DROP TABLE", '"quoted"', "ünï–çødé 👍", "7"):
+        for client_id in ("'; DROP TABLE", '"quoted"', "ünï–çødé 👍", "7", "a", "A", "a ", "%s", "\\"):
             draft = Draft(room, ann, Kind.MESSAGE, "x", client_id=client_id)
             [appended], [again] = durable.append(tx, [draft], NOW), durable.append(tx, [draft], NOW)
             assert isinstance(appended, Appended) and appended.entry.client_id == client_id
@@ -515,32 +534,31 @@ def test_a_transaction_that_fails_leaves_nothing(durable: Store) -> None:
         assert say(durable, tx, room, ann, "first")[0].entry.seq == 1
 
 
-def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
-    for name in DURABLE:
-        before = STORES[name](tmp_path)
-        with before.transaction(write=True) as tx:
+@pytest.mark.parametrize("kind", DURABLE)
+def test_everything_is_there_again_after_a_restart(kind: str, tmp_path: Path) -> None:
+    with new_database(kind, tmp_path) as url:
+        with closing(open_store(url)) as before, before.transaction(write=True) as tx:
             ann, room = guest(before, tx, "ann"), a_room(before, tx)
             before.add_member(tx, room.id, ann.id)
             say(before, tx, room, ann, "one", "two")
             before.mark_read(tx, room.id, ann.id, 1)
-        before.close()
-        after = STORES[name](tmp_path)
-        with after.transaction(write=False) as tx:
+        with closing(open_store(url)) as after, after.transaction(write=False) as tx:
             assert after.find_user(tx, named("ann").key) == ann
             assert after.find_room(tx, room.key) == room
             assert texts(list(after.page_back(tx, room.id, None, 10))) == ["one", "two"]
             assert after.read_seq(tx, room.id, ann.id) == 1
-        after.close()
 
 
-def test_a_user_id_of_one_database_is_nobodys_in_the_next(tmp_path: Path) -> None:
-    for name in STORES:
-        ids = []
-        for number in range(2):
-            directory = tmp_path / f"{name}{number}"
-            directory.mkdir()
-            store = STORES[name](directory)
-            with store.transaction(write=True) as tx:
-                ids.append(guest(store, tx, "ann").id)
-            store.close()
-        assert ids[0] != ids[1]
+@pytest.mark.parametrize("kind", DURABLE)
+def test_a_user_id_of_one_database_is_nobodys_in_the_next(kind: str, tmp_path: Path) -> None:
+    ids = set()
+    for number in range(2):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        with (
+            new_database(kind, directory) as url,
+            closing(open_store(url)) as store,
+            store.transaction(write=True) as tx,
+        ):
+            ids.add(guest(store, tx, "ann").id)
+    assert len(ids) == 2

@@ -11,6 +11,10 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from sqlalchemy import make_url
+
+import databases
 from faults.raw_client import RawClient
 from servers import ServerProcess, running
 
@@ -21,13 +25,30 @@ ATTEMPTS = 3
 MAX_STALL_SECONDS = 0.05
 
 
+@pytest.fixture(params=["sqlite", *databases.KINDS])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/chatapp.db"
+    else:
+        with databases.new_database(request.param) as url:
+            yield url
+
+
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold the database's write lock, as a backup or another worker's slow transaction does."""
-    with closing(sqlite3.connect(directory / "chatapp.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("COMMIT")
+def locked(url: str) -> Iterator[None]:
+    """Hold the database's write lock, or that of its rooms, as a backup or another worker's slow transaction
+    does."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.partition(":///")[2], isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("COMMIT")
+    else:
+        with databases.connected(make_url(url)) as connection:
+            connection.exec_driver_sql("BEGIN")
+            connection.exec_driver_sql("SELECT id FROM rooms FOR UPDATE").all()
+            yield
+            connection.exec_driver_sql("COMMIT")
 
 
 def stall_seconds(server: ServerProcess) -> float:
@@ -52,13 +73,13 @@ def lobby(directory: Path, *names: str, **settings: str) -> Iterator[tuple[Serve
 
 
 def test_while_the_database_is_locked_for_a_second_sends_wait_reads_work_and_the_loop_is_free(
-    tmp_path: Path,
+    tmp_path: Path, url: str
 ) -> None:
-    with lobby(tmp_path, "ann", "bob", "cleo") as (server, (ann, bob, cleo)):
+    with lobby(tmp_path, "ann", "bob", "cleo", STORAGE_URL=url) as (server, (ann, bob, cleo)):
         stalls = []
         for attempt in range(ATTEMPTS):
             stall_seconds(server)
-            with locked(tmp_path):
+            with locked(url):
                 until = time.monotonic() + 1
                 for client in (ann, bob):
                     for number in range(10):
@@ -80,14 +101,14 @@ def test_while_the_database_is_locked_for_a_second_sends_wait_reads_work_and_the
 
 
 def test_who_waits_longer_for_the_database_than_is_allowed_is_refused_and_may_try_again(
-    tmp_path: Path,
+    tmp_path: Path, url: str
 ) -> None:
-    with lobby(tmp_path, "ann", "bob", STORAGE_BUSY_SECONDS="0.3") as (server, (ann, bob)):
+    with lobby(tmp_path, "ann", "bob", STORAGE_BUSY_SECONDS="0.3", STORAGE_URL=url) as (server, (ann, bob)):
         stalls = []
         for attempt in range(ATTEMPTS):
             stall_seconds(server)
             message = {"message": "hello?", "client_id": f"hello-{attempt}"}
-            with locked(tmp_path):
+            with locked(url):
                 refused = ann.call("new message", message)
                 assert bob.call("history", {"room": "lobby"})["ok"]
             assert not refused["ok"]

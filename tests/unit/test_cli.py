@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -89,9 +90,29 @@ def test_every_fault_is_on_a_line_of_its_own_on_stderr(data_dir: Path) -> None:
 
 
 def test_a_database_that_is_not_supported_is_a_fault(data_dir: Path) -> None:
-    url = f"postgresql://chat:{SECRET}@db/chat"
-    (fault,) = faults_of(check(CHATAPP_STORAGE_URL=url))
-    assert fault.endswith("; postgresql is not supported yet")
+    (fault,) = faults_of(check(CHATAPP_STORAGE_URL=f"oracle://chat:{SECRET}@db/chat"))
+    assert fault.startswith("CHATAPP_STORAGE_URL: [storage] url: must be none, sqlite:///path, postgresql://")
+    assert SECRET not in fault
+
+
+@pytest.mark.parametrize(
+    ("scheme", "driver", "extra"), [("postgresql", "psycopg", "postgres"), ("mariadb", "pymysql", "mysql")]
+)
+def test_a_database_whose_driver_is_not_installed_is_a_fault(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, driver: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, driver, None)  # as if it were not there
+    (fault,) = faults_of(check(CHATAPP_STORAGE_URL=f"{scheme}://chat:{SECRET}@localhost/chat"))
+    assert fault == f"[storage] url: {driver} is not installed; run: pip install 'chatapp[{extra}]'"
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_a_database_server_that_does_not_answer_is_a_fault(data_dir: Path, scheme: str) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"{scheme}://chat:{SECRET}@127.0.0.1:{nobody.getsockname()[1]}/chat"
+        (fault,) = faults_of(check(CHATAPP_STORAGE_URL=url))
+    assert "cannot be used" in fault and "refused" in fault and "\n" not in fault
     assert SECRET not in fault
 
 

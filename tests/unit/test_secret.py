@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from chatapp.errors import SettingsError
-from chatapp.secret import find_secret_key, secret_file, secret_key
-from chatapp.settings import App, Settings
+from chatapp.secret import check_secret_key, find_secret_key, secret_file, secret_key
+from chatapp.settings import App, Auth, Settings, Storage
 
 GIVEN = "0123456789abcdef"
 
@@ -113,3 +113,15 @@ def test_a_directory_that_cannot_be_made_is_told_with_the_remedy() -> None:
     told = refusal(Settings(app=App(data_dir=Path("/proc/chatapp"))))
     remedy = "make [app] data_dir writable or set [app] secret_key"
     assert told == f"FILE: cannot be made: No such file or directory; {remedy}"
+
+
+def test_hosts_that_share_a_database_make_no_key_of_their_own(settings: Settings) -> None:
+    app, shared = settings.app, Storage(url="postgresql://chat@db/chat")
+    with pytest.raises(SettingsError, match="must be set, to the same on each host"):
+        secret_key(Settings(app=app, storage=shared))
+    assert not app.data_dir.exists()
+    check_secret_key(Settings(app=app, storage=shared, auth=Auth(mode="flask")))  # which signs nothing
+    assert secret_key(Settings(app=App(secret_key=GIVEN), storage=shared)) == GIVEN
+    assert secret_key(Settings(app=app, storage=Storage(url="mysql://chat@localhost/chat")))
+    with pytest.raises(SettingsError, match="has kept one in"):
+        check_secret_key(Settings(app=app, storage=shared))

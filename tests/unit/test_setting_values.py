@@ -255,7 +255,10 @@ def test_the_storage_url_is_the_effective_one(url: str, data_dir: str, effective
     ],
 )
 def test_what_is_no_database_of_ours_is_refused(url: str) -> None:
-    assert fault(storage_url=url) == "must be none or a SQLite file such as sqlite:///var/chatapp.db"
+    assert fault(storage_url=url) == (
+        "must be none, sqlite:///path, postgresql://user:password@host/database"
+        " or mysql://user:password@host/database"
+    )
 
 
 @pytest.mark.parametrize(
@@ -296,7 +299,42 @@ def test_behind_sentinels_the_service_must_be_named(url: str) -> None:
     )
 
 
-@pytest.mark.parametrize("dialect", ["postgresql", "postgres", "mysql", "mariadb"])
-def test_databases_to_come_are_refused_by_name(dialect: str) -> None:
-    told = fault(storage_url=f"{dialect}+driver://chat:pass@db/chat")
-    assert told.endswith(f"; {dialect} is not supported yet")
+@pytest.mark.parametrize(
+    ("scheme", "driver"),
+    [
+        *((scheme, "postgresql+psycopg") for scheme in ("postgresql", "postgres", "POSTGRESQL+psycopg")),
+        *((scheme, "mysql+pymysql") for scheme in ("mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql")),
+    ],
+)
+def test_a_database_server_is_spoken_to_by_our_driver(scheme: str, driver: str) -> None:
+    settings = load(storage_url=f"{scheme}://chat:p%40ss@db.example:99/chat?x=y")
+    assert settings.storage_url == f"{driver}://chat:p%40ss@db.example:99/chat?x=y"
+    assert settings.has_database_server
+
+
+@pytest.mark.parametrize("url", ["postgresql://db", "mysql://chat:pass@db/"])
+def test_a_database_server_needs_the_name_of_a_database(url: str) -> None:
+    assert fault(storage_url=url).startswith("must name a database, as in ")
+
+
+@pytest.mark.parametrize(
+    ("url", "shared"),
+    [
+        *(("", False), ("none", False), ("sqlite:///a.db", False)),
+        *(
+            (f"postgresql://u@{host}/chat", False)
+            for host in ("", "localhost", "127.0.0.1", "[::1]", "127.1.2.3")
+        ),
+        *(
+            (f"postgresql://u@{host}/chat", True)
+            for host in ("db", "10.0.0.1", "[fe80::1]", "localhost.example")
+        ),
+        ("postgresql:///chat?host=/run/postgresql", False),
+        ("postgresql:///chat?host=one,localhost", True),
+        ("postgresql:///chat?host=localhost&host=two", True),
+        ("mysql://u@/chat?unix_socket=/run/mysqld/mysqld.sock", False),
+        ("mysql://u@db/chat", True),
+    ],
+)
+def test_a_database_on_another_host_may_be_shared(url: str, shared: bool) -> None:
+    assert load(storage_url=url).may_share_database is shared

@@ -379,7 +379,7 @@ def test_a_file_that_is_not_utf8_is_told_with_the_line(ini: Ini) -> None:
         f"[app]\nsecret_key = {SECRET}\n",
         f"[app]\nsecret_key = {SECRET}{SECRET}\n   {SECRET}\n",
         f"[auth]\nsite_secret_key = {SECRET}\n   {SECRET}\n",
-        f"[storage]\nurl = mysql://chat:{SECRET}@db/chat\n",
+        f"[storage]\nurl = mysql://chat:{SECRET}@db\n",
         f"[storage]\nurl = {SECRET}\n",
         f"[cluster]\nbus = redis://:{SECRET}@/0\n",
         # In the wrong place, or only half in the right one:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
+
+from chatapp.log.schema import mysql_options
 
 revision = "0001"
 down_revision = None
@@ -12,9 +15,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    mysql = mysql_options(op.get_bind().dialect)
     op.create_table(
         "users",
-        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("id", sa.BigInteger, nullable=False, autoincrement=False),
         sa.Column("subject", sa.String(255)),
         sa.Column("name", sa.String(255), nullable=False),
         sa.Column("name_key", sa.String(255)),
@@ -24,6 +28,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("subject", name="uq_users_subject"),
         sa.UniqueConstraint("name_key", name="uq_users_name_key"),
         sa.UniqueConstraint("skeleton", name="uq_users_skeleton"),
+        **mysql,
     )
     op.create_table(
         "rooms",
@@ -38,14 +43,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name="uq_rooms_key"),
         sa.ForeignKeyConstraint(["first_user_id"], ["users.id"], name="fk_rooms_first_user_id_users"),
         sa.ForeignKeyConstraint(["second_user_id"], ["users.id"], name="fk_rooms_second_user_id_users"),
+        **mysql,
     )
+    op.create_index("ix_rooms_first_user_id", "rooms", ["first_user_id"])
+    op.create_index("ix_rooms_second_user_id", "rooms", ["second_user_id"])
     op.create_table(
         "entries",
         sa.Column("room_id", sa.Integer, nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
         sa.Column("type", sa.String(16), nullable=False),
         sa.Column("user_id", sa.BigInteger, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("text", sa.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
         sa.Column("target_seq", sa.BigInteger),
         sa.Column("client_id", sa.String(64)),
         sa.Column("sent_at", sa.BigInteger, nullable=False),
@@ -53,6 +61,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["room_id"], ["rooms.id"], name="fk_entries_room_id_rooms"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_entries_user_id_users"),
         sqlite_with_rowid=False,
+        **mysql,
     )
     op.create_index(
         "uq_entries_user_id_client_id",
@@ -78,6 +87,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("room_id", "user_id", name="pk_members"),
         sa.ForeignKeyConstraint(["room_id"], ["rooms.id"], name="fk_members_room_id_rooms"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_members_user_id_users"),
+        **mysql,
     )
     op.create_index("ix_members_user_id", "members", ["user_id"])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from chatapp.log.schema import mysql_options
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -12,19 +14,22 @@ depends_on = None
 
 
 def upgrade() -> None:
+    mysql = mysql_options(op.get_bind().dialect)
     op.create_table(
         "workers",
         sa.Column("id", sa.String(16), nullable=False),
         sa.Column("beat", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_workers"),
+        **mysql,
     )
     op.create_table(
         "presence",
-        sa.Column("room_id", sa.Integer, nullable=False),
-        sa.Column("user_id", sa.BigInteger, nullable=False),
+        sa.Column("room_id", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("user_id", sa.BigInteger, nullable=False, autoincrement=False),
         sa.Column("worker_id", sa.String(16), nullable=False),
         sa.PrimaryKeyConstraint("room_id", "user_id", "worker_id", name="pk_presence"),
         sqlite_with_rowid=False,
+        **mysql,
     )
     op.create_index("ix_presence_user_id", "presence", ["user_id"])
     op.create_index("ix_presence_worker_id", "presence", ["worker_id"])
