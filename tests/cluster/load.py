@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from clients import wait_until
 from cluster.records import Records, Room, check
 from cluster.swarm import MIXED, Swarm
 
@@ -16,8 +16,15 @@ CLIENTS = 60
 #: Each client says five things a second.
 EVERY_MS = 200
 
+#: How long all clients may take to come back, for which new workers may have to start, on a machine that
+#: has other tests to run.
+COMING_BACK_SECONDS = 60
+
 #: Within so many seconds after the end of a fault everything is as before.
 BACK_SECONDS = 5
+
+#: Each load has a room and users of its own, so that servers may see several.
+_numbers = itertools.count(1)
 
 
 class Load:
@@ -28,11 +35,12 @@ class Load:
         self.records: Records
         self.room: Room
 
-    def wait_for_all(self) -> None:
-        """Wait until all clients are in the room, and something more of theirs is acknowledged."""
-        clients = self.swarm.clients
-        wait_until(lambda: self.swarm.status()["joined"] == clients, "all clients", every_seconds=0.05)
-        self.swarm.wait_for_acknowledged(clients)
+    def await_all(self) -> None:
+        """Wait until all clients are in the room."""
+        deadline = time.monotonic() + self.swarm.patience_seconds
+        while (status := self.swarm.status())["joined"] < self.swarm.clients:
+            assert time.monotonic() < deadline, f"not all clients have come back: {status}"
+            time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -48,14 +56,18 @@ def steady_load(
 
     `options` are those of `Swarm`; for ``is_steady`` and ``nobody_leaves`` see `check`.
     """
+    number = next(_numbers)
     options = {"clients": CLIENTS, "every_ms": EVERY_MS, "transports": MIXED, "messages": 0, **options}
+    options |= {"room": f"load-{number}", "name": f"bee{number}"}
     with Swarm(urls, directory / "records", answer_ms=5000, **options) as swarm:
+        swarm.patience_seconds = COMING_BACK_SECONDS
         swarm.wait_for("joined")
         swarm.send()
         swarm.wait_for_acknowledged(swarm.clients)
         load = Load(swarm)
         yield load
-        load.wait_for_all()
+        load.await_all()
+        swarm.wait_for_acknowledged(swarm.clients)
         load.records, load.room = swarm.finish()
     tell(load)
     check(load.records, load.room, is_steady=is_steady, nobody_leaves=nobody_leaves)

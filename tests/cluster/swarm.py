@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from clients import Chatter, wait_until
+from clients import Chatter
 from cluster.records import Records, Room, read_records
 from servers import PATIENCE_SECONDS
 
@@ -106,10 +106,13 @@ class Swarm:
 
     def wait_for_acknowledged(self, count: int) -> None:
         """Wait until so many more messages are acknowledged."""
-        enough = self.status()["acknowledged"] + count
-        wait_until(
-            lambda: self.status()["acknowledged"] >= enough, f"{count} acknowledgements", every_seconds=0.05
-        )
+        deadline = time.monotonic() + self.patience_seconds
+        status = self.status()
+        enough = status["acknowledged"] + count
+        while status["acknowledged"] < enough:
+            assert time.monotonic() < deadline, f"too little was acknowledged: {status}"
+            time.sleep(0.05)
+            status = self.status()
 
     def await_all(self, condition: str, count: int) -> None:
         """Wait until each client has everything up to a place (``settle``), or knows of so many members

@@ -28,9 +28,9 @@ SETTINGS = {"LIMITS_ENABLED": "no", "LOG_LEVEL": "error"}
 MOST = max(WORKERS)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with running("conf", tmp_path, workers=MOST, **SETTINGS) as server:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with running("conf", tmp_path_factory.mktemp("server"), workers=MOST, **SETTINGS) as server:
         await_workers(server, MOST)
         yield server
 
@@ -53,9 +53,10 @@ def test_workers_may_be_killed_one_after_the_other(
 def test_workers_may_be_replaced_one_after_the_other(
     server: ServerProcess, seconds: int, tmp_path: Path
 ) -> None:
-    """By HUP, as a new release of the site is rolled out."""
-    with steady_load([server.url], tmp_path, nobody_leaves=MOST > 1):
+    """By HUP, as a new release of the site is rolled out, whenever all clients have come back."""
+    with steady_load([server.url], tmp_path, nobody_leaves=MOST > 1) as load:
         for _ in rounds(seconds, 3):
+            load.await_all()
             os.kill(server.pid, signal.SIGHUP)
 
 
