@@ -6,7 +6,7 @@ import collections
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 
@@ -30,6 +30,33 @@ class Tally(Collector):
         yield family
 
 
+class BusCounts(Collector):
+    """What a bus between workers counts, as plain numbers."""
+
+    def __init__(self) -> None:
+        #: Payloads that this worker gave to the bus, and those that others' buses gave to it.
+        self.published = 0
+        self.received = 0
+        #: What was thrown away, by reason: payloads, or links with all that waited for them.
+        self.dropped: collections.Counter[str] = collections.Counter()
+        #: Workers of this host that hear this one; with Redis: connections to it, two if all is well.
+        self.links = 0
+
+    def count_malformed(self) -> None:
+        """Count a message that is none of those it should be."""
+        self.dropped["malformed"] += 1
+
+    def collect(self) -> Iterable[Metric]:
+        """See prometheus-client."""
+        yield CounterMetricFamily("chatapp_bus_published", "Payloads given to the bus", self.published)
+        yield CounterMetricFamily("chatapp_bus_received", "Payloads that came by the bus", self.received)
+        dropped = CounterMetricFamily("chatapp_bus_dropped", "What the bus dropped", labels=["why"])
+        for why, count in list(self.dropped.items()):
+            dropped.add_metric([why], count)
+        yield dropped
+        yield GaugeMetricFamily("chatapp_bus_links", "Links of the bus that stand", self.links)
+
+
 class Metrics:
     """One registry per chat server, apart from the host site's own."""
 
@@ -44,6 +71,8 @@ class Metrics:
             "outcome",
         )
         self._worker = Info("chatapp_worker", "The process that answers", registry=self.registry)
+        self.bus = BusCounts()
+        self.registry.register(self.bus)
         self.batch_size = Histogram(
             "chatapp_commit_jobs",
             "Jobs in one transaction",

@@ -128,15 +128,18 @@ def running(
     directory: Path | None = None,
     *,
     command: Sequence[str] | None = None,
+    workers: int | None = None,
     cwd: Path = ROOT,
     **settings: str,
 ) -> Iterator[ServerProcess]:
-    """Run a server with its data in `directory`; ``STORAGE_URL="none"`` sets ``[storage] url``."""
+    """Run a server with its data in `directory`; ``STORAGE_URL="none"`` sets ``[storage] url``. `workers`
+    is how many of them gunicorn is to start."""
     environ = os.environ | {f"CHATAPP_{key}": value for key, value in settings.items()}
     environ |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PORT": "0"}
     if directory is not None:
         environ["CHATAPP_APP_DATA_DIR"] = str(directory)
-    server = ServerProcess(command or HOSTINGS[hosting], environ, cwd)
+    command = [*(command or HOSTINGS[hosting]), *([] if workers is None else ["-w", str(workers)])]
+    server = ServerProcess(command, environ, cwd)
     try:
         yield server
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from chatapp.cli.options import WrongSettings, config_option, settings_of
+from chatapp.cluster.buses import missing_package
 from chatapp.errors import SettingsError
 from chatapp.secret import find_secret_key, secret_file
 from chatapp.settings import Settings
@@ -35,6 +36,8 @@ def _faults_here(settings: Settings) -> Iterator[str]:
     database = Path((settings.storage_url or "").partition(":///")[2])
     if settings.storage_url and database.parent != settings.app.data_dir:
         yield from _unwritable(database.parent, "[storage] url")
+    if sentence := missing_package(settings):
+        yield sentence
     try:
         find_secret_key(settings)
     except SettingsError as error:

@@ -6,7 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import gevent
 import socketio
+from gevent.event import AsyncResult
 from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT
 
 from chatapp.engine.engineio import EngineServer
@@ -162,6 +164,35 @@ class SocketServer(socketio.Server):
             logger.exception("a handler of the host failed")
 
     # Out
+
+    def call(
+        self,
+        event: str,
+        data: Any = None,
+        to: str | None = None,
+        sid: str | None = None,
+        namespace: str | None = None,
+        timeout: float = 60,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """See python-socketio. A client cannot be called in a handler of an event of its own: its answer
+        is read after that."""
+        if to is None and sid is None:
+            raise ValueError("Cannot use call() to broadcast.")
+        answered: AsyncResult = AsyncResult()
+        self.emit(
+            event,
+            data,
+            room=to or sid,
+            namespace=namespace,
+            callback=lambda *args: answered.set(args),
+            ignore_queue=ignore_queue,
+        )
+        try:
+            args = answered.get(timeout=timeout)
+        except gevent.Timeout:
+            raise socketio.exceptions.TimeoutError from None
+        return args if len(args) > 1 else args[0] if args else None
 
     def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         session = self.eio.sockets.get(eio_sid)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from chatapp.settings.values import (
     ANY_CASE,
+    BusUrl,
     EventName,
     FilePath,
     Line,
@@ -235,8 +236,10 @@ class Cluster(Section):
 
     ini_name = "cluster"
 
-    bus: Annotated[Literal["auto"], ANY_CASE] = Field(
-        default="auto", description="How processes tell each other of new messages; only `auto` so far"
+    bus: BusUrl = Field(
+        default="auto",
+        repr=False,
+        description="How processes tell each other: `auto`: over sockets of this host; `redis://…`: Redis",
     )
 
 

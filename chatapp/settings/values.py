@@ -38,6 +38,8 @@ _URL_PATH = re.compile(r"(?:/[\w.~-]+)*", re.ASCII)
 _SQLITE_FILE = re.compile(r"sqlite(?:\+pysqlite)?:///(?!:memory:)[^?\n]+")
 _OTHER_DATABASE = re.compile(r"postgresql|postgres|mysql|mariadb", re.IGNORECASE)
 
+_BUS_SCHEMES = {"redis", "rediss", "valkey", "valkeys", "unix", "redis+sentinel", "valkey+sentinel"}
+
 #: What pydantic's own errors are called here.
 _SENTENCES = {
     "int_parsing": "must be a whole number",
@@ -190,6 +192,32 @@ def _storage_url(text: str) -> str:
     return text
 
 
+def _bus_url(text: str) -> str:
+    if text.lower() == "auto":
+        return "auto"
+    must = "must be auto or a URL such as redis://localhost:6379/0"
+    try:
+        parts = urlsplit(text)
+        scheme, path = parts.scheme, parts.path.strip("/")
+        if scheme.endswith("+sentinel"):
+            database, _, service = path.rpartition("/")
+            if service.isdecimal() or not service or not (database.isdecimal() or not database):
+                must = "must name the database and the service: redis+sentinel://host:26379/0/service"
+                raise ValueError
+            places = parts.netloc.rpartition("@")[2].split(",")
+            ports = [int(place.rpartition(":")[2]) for place in places if ":" in place]
+            is_whole = all(places) and all(0 < port < 65536 for port in ports)
+        elif scheme == "unix":
+            is_whole = bool(path)
+        else:
+            is_whole = bool(parts.hostname) and parts.port != 0 and (path.isdecimal() or not path)
+    except ValueError:
+        raise wrong(must, text) from None
+    if scheme not in _BUS_SCHEMES or not is_whole or not text.isprintable() or " " in text:
+        raise wrong(must, text)
+    return text
+
+
 def _lower_case(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -212,3 +240,5 @@ Proxies = Annotated[tuple[Proxy, ...], BeforeValidator(_items)]
 Rates = Annotated[str, AfterValidator(_rates)]
 #: Empty: a file in the data directory; ``none``; or an SQLAlchemy URL.
 StorageUrl = Annotated[str, AfterValidator(_storage_url)]
+#: ``auto``, or where Redis or Valkey is.
+BusUrl = Annotated[str, AfterValidator(_bus_url)]

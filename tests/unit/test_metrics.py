@@ -61,6 +61,18 @@ def test_a_worker_says_whose_figures_these_are() -> None:
     assert 'chatapp_worker_info{pid="42",worker="0123abcd"} 1.0' in lines(metrics)
 
 
+def test_what_the_bus_carries_is_counted() -> None:
+    metrics = Metrics()
+    metrics.bus.published, metrics.bus.received, metrics.bus.links = 3, 5, 2
+    metrics.bus.dropped["overflow"] += 1
+    assert {
+        "chatapp_bus_published_total 3.0",
+        "chatapp_bus_received_total 5.0",
+        'chatapp_bus_dropped_total{why="overflow"} 1.0',
+        "chatapp_bus_links 2.0",
+    } <= set(lines(metrics))
+
+
 def test_each_server_has_metrics_of_its_own_and_none_in_the_hosts_registry() -> None:
     first, second = Metrics(), Metrics()
     first.trimmed.inc()

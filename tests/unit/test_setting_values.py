@@ -51,7 +51,7 @@ def variables(settings: dict[str, str]) -> dict[str, str]:
         ("auth_mode", "flsk", "must be 'guest', 'flask' or 'custom', not 'flsk'"),
         ("auth_token_days", "0", "must be more than 0, not '0'"),
         ("log_level", "loud", "must be 'debug', 'info', 'warning' or 'error', not 'loud'"),
-        ("cluster_bus", "redis", "must be 'auto', not 'redis'"),
+        ("cluster_bus", "redis", "must be auto or a URL such as redis://localhost:6379/0"),
     ],
 )
 def test_a_wrong_value_is_answered_with_a_right_one(setting: str, written: str, told: str) -> None:
@@ -256,6 +256,44 @@ def test_the_storage_url_is_the_effective_one(url: str, data_dir: str, effective
 )
 def test_what_is_no_database_of_ours_is_refused(url: str) -> None:
     assert fault(storage_url=url) == "must be none or a SQLite file such as sqlite:///var/chatapp.db"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("redis://localhost", "redis://:pass@h:6380/2", "rediss://me:pass@h/0?ssl_ca_certs=/ca.pem"),
+        *("valkey://h", "valkeys://h", "unix:///run/redis.sock?db=1", "redis://[::1]:6379"),
+        *("redis+sentinel://h:26379/0/mine", "valkey+sentinel://me:pass@h,[::1]:26380/mine"),
+    ],
+)
+def test_redis_and_valkey_may_be_named_in_many_ways(url: str) -> None:
+    assert load(cluster_bus=url).cluster.bus == url
+
+
+def test_auto_may_be_written_in_any_case() -> None:
+    assert load(cluster_bus="Auto").cluster.bus == "auto"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "redis", "redis://", "redis:///0", "http://h", "amqp://h", "redis://h:port", "redis://h:0"),
+        *("redis://h:99999", "redis://h/zero", "unix://", "redis://h /0", "redis+sentinel://,/0/mine"),
+        *("redis+sentinel://h:0/0/mine", "redis+sentinel:///0/mine"),
+    ],
+)
+def test_what_is_no_bus_is_refused(url: str) -> None:
+    assert fault(cluster_bus=url) == "must be auto or a URL such as redis://localhost:6379/0"
+
+
+@pytest.mark.parametrize(
+    "url", ["redis+sentinel://h:26379", "redis+sentinel://h/0/", "redis+sentinel://h/x/m"]
+)
+def test_behind_sentinels_the_service_must_be_named(url: str) -> None:
+    assert (
+        fault(cluster_bus=url)
+        == "must name the database and the service: redis+sentinel://host:26379/0/service"
+    )
 
 
 @pytest.mark.parametrize("dialect", ["postgresql", "postgres", "mysql", "mariadb"])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatapp.errors import SettingsError
-from chatapp.settings import App, Events, Settings, Storage, load_settings
+from chatapp.settings import App, Cluster, Events, Settings, Storage, load_settings
 from chatapp.settings.ini import read_ini
 from chatapp.settings.load import SECTIONS
 
@@ -381,6 +381,7 @@ def test_a_file_that_is_not_utf8_is_told_with_the_line(ini: Ini) -> None:
         f"[auth]\nsite_secret_key = {SECRET}\n   {SECRET}\n",
         f"[storage]\nurl = mysql://chat:{SECRET}@db/chat\n",
         f"[storage]\nurl = {SECRET}\n",
+        f"[cluster]\nbus = redis://:{SECRET}@/0\n",
         # In the wrong place, or only half in the right one:
         f"[app]\nport = 8000\n  secret_key = {SECRET}\n",
         f"[app]\nallowed_origins =\n  https://a.example\n  secret_key={SECRET}\n",
@@ -400,13 +401,14 @@ def test_no_fault_shows_a_secret(ini: Ini, text: str) -> None:
     assert SECRET not in " ".join(faults)
 
 
-@pytest.mark.parametrize("variable", ["APP_SECRET_KEY", "AUTH_SITE_SECRET_KEY", "STORAGE_URL"])
+@pytest.mark.parametrize("variable", ["APP_SECRET_KEY", "AUTH_SITE_SECRET_KEY", "STORAGE_URL", "CLUSTER_BUS"])
 def test_no_fault_of_the_environment_shows_a_secret(variable: str) -> None:
     assert SECRET not in " ".join(faults_of(None, **{f"CHATAPP_{variable}": f"{SECRET}\n x"}))
 
 
 def test_settings_shown_in_a_log_hold_no_secret() -> None:
     settings = Settings(app=App(secret_key=SECRET * 2), storage=Storage(url=f"sqlite:///{SECRET}"))
+    settings = settings.model_copy(update={"cluster": Cluster(bus=f"redis://:{SECRET}@h/0")})
     assert SECRET not in f"{settings!r} {settings}"
 
 
