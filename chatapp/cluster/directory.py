@@ -100,6 +100,14 @@ class Directory:
             raise
         return connection
 
+    def knows(self, worker_id: str, purpose: str) -> bool:
+        """Return whether there is such a socket, of a living worker or of a dead one."""
+        try:
+            os.stat(f"{worker_id}.{purpose}", dir_fd=self._fd, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
     def clear(self, purpose: str) -> None:
         """Remove the sockets of this purpose whose workers are gone."""
         for worker_id in self.workers(purpose):

@@ -107,9 +107,15 @@ class Handover:
         return not self._answering
 
     def owner(self, sid: str) -> str | None:
-        """Return the id of the other worker that this session id names, None if it names none."""
+        """Return the id of the other worker that this session id names; None if it names none, or one
+        that is gone."""
         worker_id = sid[:WORKER_ID_LENGTH]
-        return worker_id if worker_id != self.worker_id and is_worker_id(worker_id) else None
+        if worker_id == self.worker_id or not is_worker_id(worker_id):
+            return None
+        if not self._directory.knows(worker_id, _PURPOSE):
+            self._count("dead")
+            return None
+        return worker_id
 
     def any_other(self) -> str | None:
         """Return the id of some other worker that takes requests, None if there seems to be none."""

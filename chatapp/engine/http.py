@@ -157,7 +157,7 @@ class Requests:
 
     def _hand_over(self, exchange: Exchange, sid: str | None) -> Iterable[bytes] | None:
         """Let the worker answer that has this session; without one, some other if nobody is let in here.
-        Return None if there is none that could, or if one let us."""
+        Return None if this worker is to answer: it has the session, or nobody has."""
         handover = self._engine.handover
         if handover is None or exchange.is_handed:
             return None

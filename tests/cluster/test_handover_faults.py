@@ -125,15 +125,18 @@ def test_more_than_may_wait_for_a_stalled_worker_is_refused_at_once(pair: list[S
 def test_a_body_that_trickles_holds_up_neither_its_worker_nor_its_owner(pair: list[ServerProcess]) -> None:
     owner, other = pair
     slow, quick = session_of(owner, by=other), session_of(owner, by=other)
+    slow.connect()
     head = request(other.url, "POST", f"&sid={slow.sid}", "x" * 100)[:-100]
     trickle = Exchange(other.url, head + b"4")
     quick.connect()
+    unknown = Exchange(other.url, head.replace(slow.sid.encode(), b"01234567nobody"))
+    check_refused(unknown)  # without waiting for its body
     for number in range(10):
         assert seconds_of(lambda number=number: quick.call("rooms", {}, number)) < QUICK_SECONDS
     trickle.socket.sendall(b"0")
     answer = trickle.reply()
     assert (answer.status, answer.text) == (400, '"The body breaks off."')
-    slow.connect()  # its owner never heard of it
+    assert slow.call("rooms", {})["ok"] is False  # its owner never heard of it
 
 
 def test_what_is_no_request_is_refused_with_one_line_each_and_changes_nothing(

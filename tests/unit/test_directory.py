@@ -76,8 +76,10 @@ def test_one_that_was_removed_is_refused_when_somebody_wants_to_listen(directory
 
 
 def test_workers_reach_each_other(directory: Directory) -> None:
+    assert not directory.knows(ANN, "hand")
     with directory.listen(ANN, "hand") as listener:
         assert directory.workers("hand") == [ANN] and directory.workers("bus") == []
+        assert directory.knows(ANN, "hand") and not directory.knows(ANN, "bus")
         connection = directory.connect(ANN, "hand")
         assert connection is not None
         with connection, listener.accept()[0] as accepted:

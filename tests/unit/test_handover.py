@@ -207,6 +207,7 @@ def test_an_answer_that_blocks_holds_up_no_other(workers: Workers) -> None:
     [
         (BOB + "rest", BOB),
         (BOB, BOB),
+        ("cccccccc", None),  # there is no such worker
         (ANN + "rest", None),  # her own
         ("", None),
         ("bbbbbbb", None),
