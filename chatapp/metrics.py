@@ -42,6 +42,10 @@ class BusCounts(Collector):
         #: Workers of this host that hear this one; with Redis: connections to it, two if all is well.
         self.links = 0
 
+    def count_malformed(self) -> None:
+        """Count a message that is none of those it should be."""
+        self.dropped["malformed"] += 1
+
     def collect(self) -> Iterable[Metric]:
         """See prometheus-client."""
         yield CounterMetricFamily("chatapp_bus_published", "Payloads given to the bus", self.published)

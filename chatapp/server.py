@@ -22,11 +22,15 @@ from chatapp.chat.people import People
 from chatapp.chat.reading import Reading
 from chatapp.chat.rooms import Rooms
 from chatapp.chat.speech import Speech
+from chatapp.cluster.bus import Bus
+from chatapp.cluster.buses import open_bus
+from chatapp.cluster.directory import Directory, new_worker_id
 from chatapp.domain.characters import skeleton
 from chatapp.domain.messages import Draft, Kind, Room, User
 from chatapp.domain.names import name_key, parse_room_name, site_name
 from chatapp.domain.presence import Presence
 from chatapp.domain.text import parse_client_id, parse_text
+from chatapp.engine.bridge import BusBridge
 from chatapp.engine.origins import Origins
 from chatapp.engine.packets import event_frame
 from chatapp.engine.pywsgi import Handler
@@ -105,10 +109,25 @@ class ChatServer:
         self.sio.on("connect", self._handlers.connect)
         self.sio.on("disconnect", self._handlers.disconnect)
         self.sio.dispatcher = self._handlers
+        self._bus = self._open_bus()
         presence = context.presence
         self.metrics.gauge("chatapp_connections", "Clients connected", presence.connections)
         self.metrics.gauge("chatapp_users", "Users connected", lambda: len(presence.user_ids()))
         self.metrics.gauge("chatapp_waiting_writes", "Writes that wait", lambda: context.log.waiting)
+
+    def _open_bus(self) -> Bus | None:
+        """Return what carries the host's own events to other processes, if the settings name a server."""
+        if self.settings.cluster.bus == "auto":
+            return None
+        manager = self.sio.manager
+        directory = Directory(self.settings.app.data_dir / "workers")
+        bus = open_bus(
+            self.settings, directory, self.sio.eio.reactor.soon, self.metrics.bus, manager.take_json
+        )
+        manager.bridge = bridge = BusBridge(bus, manager)
+        manager.on_malformed = self.metrics.bus.count_malformed
+        bus.on_payload = bridge.take
+        return bus
 
     # Hooks and callbacks; each returns its function, so that it can be used as a decorator
 
@@ -234,6 +253,8 @@ class ChatServer:
                 while not self.sio.eio.is_quiet:
                     gevent.sleep(0.01)
             self._housekeeping.stop()
+            if self._bus is not None:
+                self._bus.close()
         self._context.log.close()
         self.sio.eio.close()
 
@@ -243,6 +264,8 @@ class ChatServer:
             return
         self._is_at_work = True
         self._housekeeping.start()
+        if self._bus is not None:
+            self._bus.start(new_worker_id())
         atexit.register(self.close)
         worker = hosting.serving_worker()
         if worker is not None:

@@ -14,6 +14,8 @@ from chatapp.metrics import BusCounts
 from chatapp.settings import Settings
 
 _AUTO = "auto"
+#: Where python-socketio's RedisManager publishes, unless it is told otherwise.
+EMITS_CHANNEL = "socketio"
 
 
 def missing_package(settings: Settings) -> str | None:
@@ -28,9 +30,11 @@ def open_bus(
     directory: Directory,
     soon: Callable[[Callable[[], None]], object] | None = None,
     counts: BusCounts | None = None,
+    take_emits: Callable[[bytes], None] | None = None,
 ) -> Bus:
     """Return the bus of ``[cluster] bus``, not started: that of the host's workers, or Redis for these and
-    those of other hosts. ``soon(call)`` calls at the end of the loop's round.
+    those of other hosts. ``soon(call)`` calls at the end of the loop's round; ``take_emits`` gets what
+    python-socketio's ``RedisManager`` publishes in other processes, where the bus is Redis.
 
     Raises HostingError if the ``redis`` package is missing.
     """
@@ -40,7 +44,10 @@ def open_bus(
         raise HostingError(sentence)
     from chatapp.cluster.redis import RedisBus  # the package is an extra
 
-    return RedisBus(settings.cluster.bus, counts)
+    bus = RedisBus(settings.cluster.bus, counts)
+    if take_emits is not None:
+        bus.hear_channel(EMITS_CHANNEL, take_emits)
+    return bus
 
 
 def publish_once(settings: Settings, directory: Directory, topics: Collection[str], payload: bytes) -> int:
