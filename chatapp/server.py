@@ -96,7 +96,8 @@ class ChatServer:
         self._bus = self._open_bus()
         distribution = Distribution(
             log=log,
-            bus=self._bus,
+            # Without a database rooms are this process's own, and the bus is for events of the host's.
+            bus=NoBus() if log.roll is None else self._bus,
             delivery=delivery,
             composer=composer,
             events=settings.events,
@@ -146,6 +147,7 @@ class ChatServer:
         self.sio.on("connect", self._handlers.connect)
         self.sio.on("disconnect", self._handlers.disconnect)
         self.sio.dispatcher = self._handlers
+        self._bus = self._open_bus()
         presence = context.presence
         self.metrics.gauge("chatapp_connections", "Clients connected", presence.connections)
         self.metrics.gauge("chatapp_users", "Users connected", lambda: len(presence.user_ids()))
@@ -160,7 +162,7 @@ class ChatServer:
         self.metrics.gauge("chatapp_waiting_writes", "Writes that wait", lambda: context.log.waiting)
 
     def _open_bus(self) -> Bus:
-        if self.settings.storage_url is None:
+        if self.settings.storage_url is None and self.settings.cluster.bus == "auto":
             return NoBus()
         soon, manager = self.sio.eio.reactor.soon, self.sio.manager
         return open_bus(self.settings, self._directory, soon, self.metrics.bus, manager.take_json)
@@ -325,10 +327,12 @@ class ChatServer:
         except Malformed:
             self.metrics.bus.count_malformed()
             return
-        if not isinstance(news, PresenceNews):
-            self._context.distribution.receive(news)
-        elif self._attendance is not None:
+        if self._attendance is None:
+            return  # rooms are this process's own
+        if isinstance(news, PresenceNews):
             self._attendance.receive(news)
+        else:
+            self._context.distribution.receive(news)
 
     def _begin(self) -> None:
         """Take part, for the host's code speaks here, if this process can."""
@@ -339,18 +343,18 @@ class ChatServer:
         """Become a worker that others find, and return its id: now, for gunicorn forks."""
         workers = hosting.worker_count()
         worker_id = new_worker_id()
-        if self.settings.storage_url is None:
-            hosting.check_alone(workers)
-        else:
-            try:
+        try:
+            if self.settings.storage_url is None:
+                hosting.check_alone(workers)
+            else:
                 self._directory.open()
                 limits, count = self.settings.limits, self.metrics.handovers.count
                 self.sio.eio.join(Handover(self._directory, worker_id, limits.frame_bytes, count))
-                self._bus.start(worker_id)
-            except HostingError as error:
-                if workers > 1:
-                    raise
-                logger.warning("%s", error.message)  # one worker can do without
+            self._bus.start(worker_id)
+        except HostingError as error:
+            if workers > 1:
+                raise
+            logger.warning("%s", error.message)  # one worker can do without
         self.metrics.name_worker(worker_id, os.getpid())
         return worker_id
 

@@ -98,6 +98,13 @@ def do(verb: str) -> Any:
         return flask.jsonify(raised=[type(error).__name__, error.message])
 
 
+@app.post("/sio/<verb>")
+def do_with_socketio(verb: str) -> Any:
+    """Call a method of python-socketio's server; answer what it returns."""
+    asked = flask.request.get_json()
+    return flask.jsonify(returned=getattr(chat.sio, verb)(*asked["args"], **asked["options"]))
+
+
 @app.post("/stop")
 def stop() -> str:
     gevent.spawn_later(0, chat.stop)

@@ -11,44 +11,18 @@ from typing import Any
 
 import gevent
 
+from chatapp.cluster.frames import Garbage, parse_frames
+
 logger = logging.getLogger("chatapp.cluster")
 
-#: What a frame may hold.
-MAX_FRAME_BYTES = 4 * 2**20
 #: What may wait for the other side to read.
 OUTBOX_BYTES = 8 * 2**20
 #: What is read, and handled, before other sockets have their turn.
 _READ_BYTES = 2**18
 
-#: Bytes in the body, kind of frame.
-HEAD = struct.Struct(">IB")
 _PEER = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 _READ, _WRITE = 1, 2  # as gevent's loop counts them
-
-
-class Garbage(Exception):
-    """What came is not what workers send."""
-
-
-def frame(kind: int, body: bytes) -> bytes:
-    """Return a frame."""
-    return HEAD.pack(len(body), kind) + body
-
-
-def parse_frames(buffer: bytes, take: Callable[[int, bytes], None]) -> bytes:
-    """Hand each whole frame to ``take(kind, body)``, and return what is left. Raises Garbage."""
-    start, end = 0, len(buffer)
-    while end - start >= HEAD.size:
-        size, kind = HEAD.unpack_from(buffer, start)
-        if size > MAX_FRAME_BYTES:
-            raise Garbage
-        body = start + HEAD.size
-        if body + size > end:
-            break
-        start = body + size
-        take(kind, buffer[body:start])
-    return buffer[start:]
 
 
 def peer_uid(connection: socket.socket) -> int:

@@ -10,16 +10,19 @@ from collections.abc import Collection
 from pathlib import Path
 
 from chatapp.cluster.directory import Directory
-from chatapp.cluster.link import MAX_FRAME_BYTES, Garbage, frame, parse_frames
-from chatapp.cluster.siblings import (
+from chatapp.cluster.frames import (
     HELLO,
     HELLO_PREFIX,
+    MAX_FRAME_BYTES,
     ONCE,
     ONCE_HEAD,
     ONLY_ONCE,
     PURPOSE,
     TAKEN,
+    Garbage,
+    frame,
     pack_topics,
+    parse_frames,
 )
 from chatapp.errors import HostingError
 

@@ -6,7 +6,7 @@ import collections
 import struct
 from collections.abc import Iterable
 
-from chatapp.cluster.link import Garbage
+from chatapp.cluster.frames import Garbage
 
 _MAGIC = b"chatapp1"
 _NUMBERED = struct.Struct(">QI")  # number, bytes of the payload

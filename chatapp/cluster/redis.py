@@ -13,7 +13,8 @@ import gevent
 from gevent.event import Event
 
 from chatapp.cluster.bus import ANSWER_SECONDS, EVERYONE
-from chatapp.cluster.link import MAX_FRAME_BYTES, OUTBOX_BYTES, Garbage
+from chatapp.cluster.frames import MAX_FRAME_BYTES, Garbage
+from chatapp.cluster.link import OUTBOX_BYTES
 from chatapp.cluster.parcels import Seen, pack_parcel, parse_parcel
 from chatapp.cluster.redis_connection import CHANNEL_PREFIX, Failure, open_pool, pauses
 from chatapp.cluster.subscription import Subscription

@@ -18,8 +18,8 @@ TIMEOUT_SECONDS = 1.0
 #: What comes before the topic in the name of a channel.
 CHANNEL_PREFIX = "chatapp:"
 
-#: What the connections raise.
-Failure = (RedisError, OSError)
+#: What the connections raise; UnicodeError where a host's name can be none.
+Failure = (RedisError, OSError, UnicodeError)
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0

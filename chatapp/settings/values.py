@@ -246,6 +246,7 @@ def _bus_url(text: str) -> str:
         elif scheme == "unix":
             is_whole = bool(path)
         else:
+            (parts.hostname or "").encode("idna")  # raises UnicodeError for what can be no name
             is_whole = bool(parts.hostname) and parts.port != 0 and (path.isdecimal() or not path)
     except ValueError:
         raise wrong(must, text) from None

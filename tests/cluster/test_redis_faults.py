@@ -20,7 +20,7 @@ from valkey import Valkey, free_port, valkey
 
 #: How soon all has to be well again.
 BACK_SECONDS = 5.0
-NO_BLOCK_SECONDS = 0.2
+NO_BLOCK_SECONDS = 0.5
 
 Make = Callable[[str], BusProcess]
 

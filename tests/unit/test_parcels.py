@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatapp.cluster.link import Garbage
+from chatapp.cluster.frames import Garbage
 from chatapp.cluster.parcels import Seen, pack_parcel, parse_parcel
 
 

@@ -31,6 +31,15 @@ NAMES = {
         "is_sid_room": ["self", "namespace", "room"],
         "pre_connect": ["self", "eio_sid", "namespace"],
     },
+    socketio.PubSubManager: {
+        "_handle_close_room": ["self", "message"],
+        "_handle_emit": ["self", "message"],
+        "_handle_enter_room": ["self", "message"],
+        "_handle_leave_room": ["self", "message"],
+        "_publish": ["self", "data"],
+        "_return_callback": ["self", "host_id", "sid", "namespace", "callback_id", "args"],
+        "initialize": ["self"],
+    },
     engineio.Server: {
         "_get_socket": ["self", "sid"],
         "_trigger_event": ["self", "event", "args", "kwargs"],
@@ -59,6 +68,12 @@ def test_the_managers_tables_are_what_ours_reads() -> None:
         assert getattr(manager, table) == {}
     manager.basic_enter_room("sid", "/", None, eio_sid="eio")
     assert isinstance(manager.rooms["/"][None], bidict.bidict)
+
+
+def test_a_manager_has_an_id_and_starts_no_thread_to_have_it() -> None:
+    manager = socketio.PubSubManager()
+    assert len(manager.host_id) == 32
+    assert not hasattr(manager, "thread")
 
 
 def test_a_websocket_of_gevent_websocket_lets_go_when_it_seems_closed() -> None:

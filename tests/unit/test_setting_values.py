@@ -281,6 +281,7 @@ def test_auto_may_be_written_in_any_case() -> None:
     "url",
     [
         *("", "redis", "redis://", "redis:///0", "http://h", "amqp://h", "redis://h:port", "redis://h:0"),
+        *(f"redis://{'a' * 64}.example", "redis://a..b"),
         *("redis://h:99999", "redis://h/zero", "unix://", "redis://h /0", "redis+sentinel://,/0/mine"),
         *("redis+sentinel://h:0/0/mine", "redis+sentinel:///0/mine"),
     ],

@@ -17,9 +17,21 @@ import gevent
 import pytest
 
 from chatapp.cluster.directory import Directory
-from chatapp.cluster.link import HEAD, MAX_FRAME_BYTES, OUTBOX_BYTES, Link, frame
+from chatapp.cluster.frames import (
+    HEAD,
+    HEAR,
+    HELLO,
+    HELLO_PREFIX,
+    KNOWN,
+    MAX_FRAME_BYTES,
+    ONCE,
+    PAYLOAD,
+    PURPOSE,
+    frame,
+)
+from chatapp.cluster.link import OUTBOX_BYTES, Link
 from chatapp.cluster.once import publish_once
-from chatapp.cluster.siblings import HEAR, HELLO, HELLO_PREFIX, KNOWN, ONCE, PAYLOAD, PURPOSE, SiblingBus
+from chatapp.cluster.siblings import SiblingBus
 from servers import PATIENCE_SECONDS, ROOT
 
 
@@ -105,7 +117,7 @@ def test_workers_that_start_at_once_know_each_other(make: Make) -> None:
     for worker in workers:
         worker.bus.listen(["r1"])
     for worker in workers:
-        worker.bus.publish(["r1"], b"from " + worker.bus._id.encode())
+        worker.bus.publish(["r1"], b"from " + worker.bus.worker_id.encode())
     until(lambda: all(len(worker.got) == 5 for worker in workers))
 
 
