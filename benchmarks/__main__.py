@@ -108,7 +108,7 @@ def _contenders(options: argparse.Namespace) -> list[Contender]:
         name = name or path.name
         named[name] = chatapp(name, path)
         if options.gunicorn:
-            named[f"{name}-gunicorn"] = chatapp(f"{name}, gunicorn", path, under_gunicorn=True)
+            named[f"{name}-gunicorn"] = chatapp(f"{name}, gunicorn", path, workers=1)
     unknown = [name for name in options.only or [] if name not in named]
     if unknown:
         raise SystemExit(f"--only: there is no {', '.join(unknown)}; there are {', '.join(named)}")

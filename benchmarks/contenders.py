@@ -73,12 +73,12 @@ def _python_peer(name: str, module: str, *options: str) -> Contender:
     return Contender(name, start)
 
 
-def chatapp(name: str, tree: Path, *, under_gunicorn: bool = False) -> Contender:
-    """Return the chatapp of a source tree, which commits to SQLite."""
+def chatapp(name: str, tree: Path, *, workers: int = 0) -> Contender:
+    """Return the chatapp of a source tree, which commits to SQLite; with so many workers under gunicorn."""
     serve = ["-m", "chatapp", "serve"]
-    if under_gunicorn:
+    if workers:
         conf = str(tree / "conf" / "gunicorn.conf.py")
-        serve = ["-m", "gunicorn", "-c", conf, "-b", "127.0.0.1:0", "wsgi:app"]
+        serve = ["-m", "gunicorn", "-c", conf, "-b", "127.0.0.1:0", "-w", str(workers), "wsgi:app"]
 
     def start(directory: Path, stores: bool) -> Start:
         environ = {

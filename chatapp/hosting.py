@@ -15,11 +15,12 @@ from chatapp.errors import ChatError, HostingError
 #: How soon it is noticed that gunicorn wants a worker to end.
 LOOK_SECONDS = 0.1
 
-RUN_INSTEAD = "run `chatapp serve`, or `gunicorn -k gevent -w 1 wsgi:app`"
+RUN_INSTEAD = "run `chatapp serve`, or `gunicorn -k gevent -w 4 wsgi:app`"
 
 
-def check_gunicorn() -> None:
-    """Raise HostingError if gunicorn is loading us with settings under which the chat cannot work."""
+def check_gunicorn(*, is_stored: bool) -> None:
+    """Raise HostingError if gunicorn is loading us with settings under which the chat cannot work;
+    `is_stored`: there is a database for several workers to share."""
     config = _gunicorn_config()
     if config is None:
         return
@@ -31,10 +32,21 @@ def check_gunicorn() -> None:
             " with `-k gevent`, or keep this worker and run the chat beside it with `chatapp serve`"
             " and `init_app(app, realtime=False)`."
         )
-    if config.workers > 1:
+    if not is_stored:
+        check_alone(config.workers)
+    if config.is_ssl and config.workers > 1:
         raise HostingError(
-            f"chatapp works in one process so far, and gunicorn was told to start {config.workers}: two"
-            " workers would not see each other's rooms. Start gunicorn with `-w 1`."
+            "chatapp cannot pass connections from worker to worker where TLS ends in gunicorn: let the proxy"
+            " before it do that, and start gunicorn without certfile and keyfile, or with `-w 1`."
+        )
+
+
+def check_alone(workers: int) -> None:
+    """Raise HostingError if there are several workers, for a chat that is kept in one."""
+    if workers > 1:
+        raise HostingError(
+            f"With `[storage] url = none` a chat lives in one process, and gunicorn was told to start"
+            f" {workers}: start it with `-w 1`, or let the workers share a database."
         )
 
 
@@ -73,6 +85,14 @@ def serving_worker() -> Any:
     return _gunicorn_owner(getattr(main, "gr_frame", None), "alive")
 
 
+def worker_count() -> int:
+    """Return how many workers gunicorn had been told to run when it started this one; 1 under another
+    server."""
+    main = gevent.get_hub().parent
+    arbiter = _gunicorn_owner(getattr(main, "gr_frame", None), "num_workers")
+    return 1 if arbiter is None else int(arbiter.num_workers)
+
+
 def wait_for_end(worker: Any) -> None:
     """Return when gunicorn has told its worker to end, which may have other requests to finish first."""
     while worker.alive:
@@ -86,7 +106,7 @@ def _gunicorn_config() -> Any:
 
 def _gunicorn_owner(frame: FrameType | None, attribute: str) -> Any:
     """Return gunicorn's arbiter or worker, whichever has this attribute. It hands neither to an
-    application: they are found on a call stack."""
+    application: they are found on a call stack, the arbiter as it was when it forked."""
     if "gunicorn" not in sys.modules:
         return None
     while frame is not None:

@@ -1,4 +1,5 @@
-"""What happens by itself: announcements that are due, graces that end, names kept, old entries deleted."""
+"""What happens by itself: announcements that are due, graces that end, names kept, old entries deleted,
+and what is known of other workers compared with the database."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Callable
 import gevent
 from gevent.event import Event
 
+from chatapp.chat.attendance import Attendance
 from chatapp.chat.context import Context
 from chatapp.chat.rooms import Rooms
 from chatapp.errors import Refusal
@@ -20,24 +22,36 @@ ROUND_SECONDS = 60
 #: Until another try, after a failure.
 RETRY_SECONDS = 1
 
+#: Between two comparisons with the database while nobody doubts that the bus brings everything.
+COMPARE_SECONDS = 15
+
 
 class Housekeeping:
-    """Two greenlets: one that comes when `Rooms.tick` has something to do, one that makes rounds."""
+    """Three greenlets: one that comes when `Rooms.tick` has something to do, one that makes rounds, one that
+    compares when there is a doubt, and now and then besides."""
 
-    def __init__(self, context: Context, rooms: Rooms) -> None:
+    def __init__(self, context: Context, rooms: Rooms, attendance: Attendance | None = None) -> None:
         self._context = context
         self._rooms = rooms
+        self._attendance = attendance
         self._wake = Event()
+        self._doubt = Event()
         self._greenlets: list[gevent.Greenlet] = []
         self._seen: set[int] = set()
 
-    def start(self) -> None:
-        """Start, unless started."""
-        if not self._greenlets:
-            self._greenlets = [gevent.spawn(self._announce), gevent.spawn(self._make_rounds)]
+    def start(self, worker_id: str = "") -> None:
+        """Start, unless started, in the worker of this id."""
+        if self._greenlets:
+            return
+        self._greenlets = [gevent.spawn(self._announce), gevent.spawn(self._make_rounds)]
+        if self._attendance is not None:
+            self._attendance.start(worker_id)
+            self._greenlets.append(gevent.spawn(self._keep_comparing))
 
     def stop(self) -> None:
-        """End both greenlets."""
+        """End all that was started."""
+        if self._attendance is not None:
+            self._attendance.stop()
         gevent.killall(self._greenlets)
         self._greenlets = []
 
@@ -51,6 +65,27 @@ class Housekeeping:
             retry = self._context.clock() + RETRY_SECONDS
             due = _logged(lambda: self._rooms.tick(self._context.clock()), failed=retry)
             self._wake.wait(None if due is None else max(0.0, due - self._context.clock()))
+
+    def doubt(self) -> None:
+        """Say that other workers may have told something that was not heard."""
+        self._doubt.set()
+
+    def _keep_comparing(self) -> None:
+        pause: float = COMPARE_SECONDS
+        while True:
+            self._doubt.wait(pause)
+            self._doubt.clear()
+            pause = _logged(self.compare, failed=RETRY_SECONDS) or COMPARE_SECONDS
+
+    def compare(self) -> None:
+        """Read what was missed, and follow no more what nobody here hears."""
+        presence, distribution = self._context.presence, self._context.distribution
+        distribution.compare()
+        given_up = distribution.sweep(presence.has_room, presence.is_online)
+        self._rooms.forget(given_up)
+        if self._attendance is not None:
+            self._attendance.forget(given_up)
+            self._attendance.compare(list(distribution.feed.rooms()))
 
     def _make_rounds(self) -> None:
         while True:

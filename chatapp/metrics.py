@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -65,6 +65,12 @@ class Metrics:
         self.entries = self._tally("chatapp_entries", "Entries committed to the logs", "kind")
         self.refusals = self._tally("chatapp_refusals", "Requests refused, by code", "code")
         self.ends = self._tally("chatapp_ends", "Connections that ended or were not let in, by reason", "why")
+        self.handovers = self._tally(
+            "chatapp_handed_over",
+            "Requests of sessions that another worker has: handed to it, received, or not to be had (dead)",
+            "outcome",
+        )
+        self._worker = Info("chatapp_worker", "The process that answers", registry=self.registry)
         self.bus = BusCounts()
         self.registry.register(self.bus)
         self.batch_size = Histogram(
@@ -91,6 +97,10 @@ class Metrics:
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a value that is read when it is asked for."""
         Gauge(name, text, registry=self.registry).set_function(read)
+
+    def name_worker(self, worker_id: str, pid: int) -> None:
+        """Say whose figures these are: each worker has its own."""
+        self._worker.info({"worker": worker_id, "pid": str(pid)})
 
     def observe_commit(self, jobs: int, seconds: float) -> None:
         """Count one transaction."""

@@ -6,36 +6,39 @@ import atexit
 import logging
 import os
 import socket
-import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import flask
 import gevent
+from gevent import monkey
+from gevent.event import Event
 from gevent.pywsgi import WSGIServer
+from sqlalchemy import Connection
 
 from chatapp import hosting
 from chatapp.auth import GuestTokens, SiteAuth, make_sidecar_readable
+from chatapp.chat.attendance import Attendance
 from chatapp.chat.context import Context
+from chatapp.chat.distribution import Distribution
 from chatapp.chat.hooks import Hooks
 from chatapp.chat.people import People
 from chatapp.chat.reading import Reading
 from chatapp.chat.rooms import Rooms
 from chatapp.chat.speech import Speech
-from chatapp.cluster.bus import Bus
-from chatapp.cluster.buses import open_bus
+from chatapp.cluster.bus import Bus, NoBus
+from chatapp.cluster.buses import open_bus, publish_once
 from chatapp.cluster.directory import Directory, new_worker_id
+from chatapp.cluster.envelopes import EntryNews, EventNews, Malformed, PresenceNews, decode, encode
+from chatapp.cluster.handover import Handover
 from chatapp.domain.characters import skeleton
-from chatapp.domain.messages import Draft, Kind, Room, User
-from chatapp.domain.names import name_key, parse_room_name, site_name
 from chatapp.domain.presence import Presence
-from chatapp.domain.text import parse_client_id, parse_text
-from chatapp.engine.bridge import BusBridge
+from chatapp.engine.bridge import MARK, BusBridge
 from chatapp.engine.origins import Origins
 from chatapp.engine.packets import event_frame
 from chatapp.engine.pywsgi import Handler
 from chatapp.engine.server import SocketDelivery, SocketServer
-from chatapp.errors import HostingError, NoSuchUser, SettingsError
+from chatapp.errors import HostingError, SettingsError
 from chatapp.handlers import Handlers
 from chatapp.housekeeping import Housekeeping
 from chatapp.log.log import open_log
@@ -43,8 +46,9 @@ from chatapp.metrics import Metrics
 from chatapp.rates import Rates
 from chatapp.secret import secret_key
 from chatapp.settings import Settings, load_settings
+from chatapp.voice import Voice
 from chatapp.web.blueprint import make_blueprint
-from chatapp.wire import SYSTEM, Composer, Wire, member
+from chatapp.wire import SYSTEM, Composer, Wire
 
 logger = logging.getLogger("chatapp.server")
 
@@ -77,20 +81,36 @@ class ChatServer:
         self._site_auth = SiteAuth(settings.auth)
         self._app: flask.Flask | None = None
         self._served: WSGIServer | None = None
+        #: Where the workers of this host find each other.
+        self._directory = Directory(settings.app.data_dir / "run")
         self._is_at_work = False
+        self._has_begun = Event()
         self._put_together()
 
     def _put_together(self) -> None:
         settings = self.settings
+        log = open_log(settings, self.metrics.observe_commit, self.sio.eio.reactor.soon)
+        delivery = SocketDelivery(self.sio)
+        composer = Composer(settings.message_types)
+        self._bus = self._open_bus()
+        distribution = Distribution(
+            log=log,
+            bus=self._bus,
+            delivery=delivery,
+            composer=composer,
+            events=settings.events,
+            later=self.sio.eio.deadlines.after,
+        )
         context = self._context = Context(
             settings=settings,
-            log=open_log(settings, self.metrics.observe_commit, self.sio.eio.reactor.soon),
+            log=log,
             presence=Presence(settings.limits.leave_grace_seconds),
-            delivery=SocketDelivery(self.sio),
+            delivery=delivery,
+            distribution=distribution,
             hooks=self.hooks,
             rates=Rates(settings.limits),
             metrics=self.metrics,
-            composer=Composer(settings.message_types),
+            composer=composer,
             wake=lambda: self._housekeeping.wake(),
         )
         is_guest_mode = settings.auth.mode == "guest"
@@ -104,30 +124,45 @@ class ChatServer:
         )
         rooms = Rooms(context, people)
         self._speech = Speech(context)
+        self._voice = Voice(context, self._speech, self._begin, self._ring)
         self._handlers = Handlers(context, people, rooms, self._speech, Reading(context))
-        self._housekeeping = Housekeeping(context, rooms)
+        self._attendance = None
+        if log.roll is not None:
+            self._attendance = Attendance(
+                log.roll,
+                context.presence,
+                self._bus,
+                on_arrival=rooms.has_arrived_elsewhere,
+                on_leave=rooms.has_left_elsewhere,
+                on_death=rooms.has_died_elsewhere,
+                follows=distribution.feed.follows,
+            )
+            context.attended, context.look = self._attendance.wake, self._attendance.look
+        self._housekeeping = Housekeeping(context, rooms, self._attendance)
+        self._bus.on_payload, self._bus.on_doubt = self._receive, self._housekeeping.doubt
+        self._bridge = self.sio.manager.bridge = BusBridge(self._bus, self.sio.manager)
+        self.sio.manager.on_malformed = self.metrics.bus.count_malformed
         self.sio.on("connect", self._handlers.connect)
         self.sio.on("disconnect", self._handlers.disconnect)
         self.sio.dispatcher = self._handlers
-        self._bus = self._open_bus()
         presence = context.presence
         self.metrics.gauge("chatapp_connections", "Clients connected", presence.connections)
         self.metrics.gauge("chatapp_users", "Users connected", lambda: len(presence.user_ids()))
+        self.metrics.gauge(
+            "chatapp_filled_entries",
+            "Entries read because no worker told of them",
+            lambda: distribution.filled,
+        )
+        self.metrics.gauge(
+            "chatapp_doubled_entries", "Entries told more than once", lambda: distribution.feed.doubled
+        )
         self.metrics.gauge("chatapp_waiting_writes", "Writes that wait", lambda: context.log.waiting)
 
-    def _open_bus(self) -> Bus | None:
-        """Return what carries the host's own events to other processes, if the settings name a server."""
-        if self.settings.cluster.bus == "auto":
-            return None
-        manager = self.sio.manager
-        directory = Directory(self.settings.app.data_dir / "workers")
-        bus = open_bus(
-            self.settings, directory, self.sio.eio.reactor.soon, self.metrics.bus, manager.take_json
-        )
-        manager.bridge = bridge = BusBridge(bus, manager)
-        manager.on_malformed = self.metrics.bus.count_malformed
-        bus.on_payload = bridge.take
-        return bus
+    def _open_bus(self) -> Bus:
+        if self.settings.storage_url is None:
+            return NoBus()
+        soon, manager = self.sio.eio.reactor.soon, self.sio.manager
+        return open_bus(self.settings, self._directory, soon, self.metrics.bus, manager.take_json)
 
     # Hooks and callbacks; each returns its function, so that it can be used as a decorator
 
@@ -181,7 +216,7 @@ class ChatServer:
         self._app = self._site_auth.app = app
         app.register_blueprint(make_blueprint(self.settings, self.metrics, self._context.log.check))
         if realtime:
-            hosting.check_gunicorn()
+            hosting.check_gunicorn(is_stored=self.settings.storage_url is not None)
             app.wsgi_app = self._beside(app.wsgi_app)  # type: ignore[method-assign]
 
     def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -189,11 +224,11 @@ class ChatServer:
         try:
             hosting.check_serving()
             self._site_auth.check()
+            self._start_work()
         except HostingError as error:
             logger.error("%s", error.message)
             start_response("503 Service Unavailable", [("Content-Type", "text/plain; charset=utf-8")])
             return [error.message.encode()]
-        self._start_work()
         answer: Iterable[bytes] = self.sio.handle_request(environ, start_response)
         return answer
 
@@ -253,23 +288,70 @@ class ChatServer:
                 while not self.sio.eio.is_quiet:
                     gevent.sleep(0.01)
             self._housekeeping.stop()
-            if self._bus is not None:
-                self._bus.close()
+        self._voice.close()
         self._context.log.close()
+        self._bus.close()  # once what was written last has been told
         self.sio.eio.close()
+        self._directory.close()
 
     def _start_work(self) -> None:
-        """Start what goes on by itself, in the process that answers requests; no-op if started."""
+        """Start what goes on by itself, in the process that answers requests; no-op if started. Raises
+        HostingError if this is one of several workers that cannot find each other."""
         if self._is_at_work:
+            self._has_begun.wait()
             return
         self._is_at_work = True
-        self._housekeeping.start()
-        if self._bus is not None:
-            self._bus.start(new_worker_id())
+        self._has_begun.clear()
+        try:
+            self._housekeeping.start(self._find_siblings())
+        except HostingError:
+            self._is_at_work = False
+            raise
+        finally:
+            self._has_begun.set()
         atexit.register(self.close)
         worker = hosting.serving_worker()
         if worker is not None:
             gevent.spawn(hosting.wait_for_end, worker).link(lambda _: self.retire())
+
+    def _receive(self, payload: bytes) -> None:
+        """Take what another worker tells."""
+        if payload.startswith(MARK):
+            self._bridge.take(payload)
+            return
+        try:
+            news = decode(payload)
+        except Malformed:
+            self.metrics.bus.count_malformed()
+            return
+        if not isinstance(news, PresenceNews):
+            self._context.distribution.receive(news)
+        elif self._attendance is not None:
+            self._attendance.receive(news)
+
+    def _begin(self) -> None:
+        """Take part, for the host's code speaks here, if this process can."""
+        if monkey.is_module_patched("socket"):
+            self._start_work()
+
+    def _find_siblings(self) -> str:
+        """Become a worker that others find, and return its id: now, for gunicorn forks."""
+        workers = hosting.worker_count()
+        worker_id = new_worker_id()
+        if self.settings.storage_url is None:
+            hosting.check_alone(workers)
+        else:
+            try:
+                self._directory.open()
+                limits, count = self.settings.limits, self.metrics.handovers.count
+                self.sio.eio.join(Handover(self._directory, worker_id, limits.frame_bytes, count))
+                self._bus.start(worker_id)
+            except HostingError as error:
+                if workers > 1:
+                    raise
+                logger.warning("%s", error.message)  # one worker can do without
+        self.metrics.name_worker(worker_id, os.getpid())
+        return worker_id
 
     def _beside(self, site: Callable[..., Any]) -> Callable[..., Any]:
         path = self.settings.app.socketio_path + "/"
@@ -291,54 +373,53 @@ class ChatServer:
         sender: str = SYSTEM,
         notice: bool = False,
         client_id: str | None = None,
+        connection: Connection | None = None,
     ) -> Wire:
         """Store a message in a room, made if need be, and deliver it; return its receipt
         ``{room, seq, id, sent_at, epoch}``. Repeated with the same `client_id` it is stored once.
-        Raises a `Refusal`."""
-        name = parse_room_name(room, self.settings.limits.room_characters)
-        kind = Kind.NOTICE if notice else Kind.MESSAGE
-        return self._append(self._context.log.open_room(name), self._host(sender), kind, text, client_id)
 
-    def send_private(self, to: str, text: str, *, sender: str = SYSTEM, client_id: str | None = None) -> Wire:
+        Callable from any process that has the settings of the chat: from a view, a Celery job, a cron
+        script. With a `connection` of SQLAlchemy's to the chat's database it is a part of the transaction
+        there: delivered once that is committed, and never said if it is not. Raises a `Refusal`, or
+        HostingError where nothing is stored or the connection leads elsewhere.
+        """
+        return self._voice.post(room, text, sender, notice=notice, client_id=client_id, connection=connection)
+
+    def send_private(
+        self,
+        to: str,
+        text: str,
+        *,
+        sender: str = SYSTEM,
+        client_id: str | None = None,
+        connection: Connection | None = None,
+    ) -> Wire:
         """Store a private message from the host to the user of this name, and deliver it; return its
-        receipt. Raises NoSuchUser."""
-        host = self._host(sender)
-        room = self._context.conversation(host, to)
-        return self._append(room, host, Kind.MESSAGE, text, client_id)
+        receipt. `connection` is that of `post`. Raises NoSuchUser."""
+        return self._voice.send_private(to, text, sender, client_id=client_id, connection=connection)
 
     def members(self, room: str) -> list[Wire]:
         """Return who is in a room right now: ``{user_id, username}`` each, by name."""
-        key = parse_room_name(room, self.settings.limits.room_characters).key
-        known = self._context.log.find_room(key)
-        users = self._context.presence.members(known.id, None, sys.maxsize)[0] if known else []
-        return [member(user) for user in users]
+        return self._voice.members(room)
 
     def distribute_message(self, room: str, text: str) -> None:
         """Show a notice to whoever is in a room right now. It is not stored and has no ``seq``: who is
         away never sees it. `post` is what stores."""
-        key = parse_room_name(room, self.settings.limits.room_characters).key
-        known = self._context.log.find_room(key)
-        if known is not None:
-            notice = self._context.composer.notice(known.name, text, self._context.now_ms())
-            self._context.delivery.to_room(known.id, self.settings.events.newmsg, notice)
+        self._voice.distribute_message(room, text)
 
     def send_message(self, to: str, text: str, *, code: str = "message") -> None:
         """Send a ``server notice`` ``{code, message}`` to all connections that the user of this name has
         right now. Not stored. Raises NoSuchUser."""
-        user = self._context.log.find_user(name_key(to))
-        if user is None:
-            raise NoSuchUser(f"Nobody is called {to!r}.")
-        notice = {"code": code, "message": text}
-        self._context.delivery.to_user(user.id, self.settings.events.notice, notice)
+        self._voice.send_message(to, text, code)
 
-    def _host(self, sender: str) -> User:
-        name = site_name(sender, self.settings.limits.username_characters)
-        return self._context.log.sign_in(f"host:{name.key}", name)
-
-    def _append(self, room: Room, user: User, kind: Kind, text: str, client_id: str | None) -> Wire:
-        limits = self.settings.limits
-        text = parse_text(text, limits.message_characters, limits.message_bytes)
-        return self._speech.post(Draft(room, user, kind, text, client_id=parse_client_id(client_id)))
+    def _ring(self, news: EntryNews | EventNews) -> None:
+        """Tell those who serve of what this process says."""
+        topics, payload = {part.topic for part in news.parts}, encode(news)
+        if self._is_at_work:
+            self._context.distribution.receive(news)
+            self._bus.publish(topics, payload)
+        else:
+            publish_once(self.settings, self._directory, topics, payload)
 
 
 def make_app(settings: Settings) -> flask.Flask:

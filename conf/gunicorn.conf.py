@@ -1,9 +1,12 @@
 """gunicorn for a chat: ``gunicorn -c conf/gunicorn.conf.py wsgi:app``."""
 
+import os
+
 bind = "127.0.0.1:8000"
 worker_class = "chatapp.worker.ChatWorker"
-# The chat works in one process so far; it refuses to start in more.
-workers = 1
+# One for each processor. They need no sticky sessions: a request that comes to a worker whose session
+# it is not is handed over, with its connection. WEB_CONCURRENCY or -w says otherwise.
+workers = int(os.environ.get("WEB_CONCURRENCY") or min(4, os.cpu_count() or 1))
 # Requests at a time. Chat connections are not among them: [limits] connections bounds those.
 worker_connections = 10000
 # How long a stop waits for requests of the site; the chat's clients are told at once.

@@ -158,6 +158,13 @@ def get_pid() -> str:
     return str(os.getpid())
 
 
+@app.get("/retire")
+def get_retire() -> str:
+    """Let nobody in any more; the site goes on."""
+    chat.retire()
+    return ""
+
+
 @app.get("/stall")
 def get_stall() -> str:
     """Seconds that the loop stood still since this was asked last; the watch begins with the first."""

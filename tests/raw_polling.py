@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-from servers import PATIENCE_SECONDS
+from raw_websocket import dial
 
 #: Between two packets of one payload: Engine.IO 4, "HTTP long-polling", "Packet encoding".
 SEPARATOR = "\x1e"
@@ -36,13 +36,8 @@ class Exchange:
     """A request that is under way."""
 
     def __init__(self, url: str, request: bytes, *, receive_buffer: int = 0) -> None:
-        address = urlsplit(url)
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(PATIENCE_SECONDS)
+        self.socket = dial(url, receive_buffer=receive_buffer)
         try:
-            self.socket.connect((address.hostname, address.port))
             self.socket.sendall(request)
         except BaseException:
             self.socket.close()
@@ -71,7 +66,7 @@ def reset(connection: socket.socket) -> None:
 
 def request(url: str, method: str, query: str, body: str | None = None, **headers: str) -> bytes:
     """A request to the Socket.IO path; `_` in a header's name is a hyphen."""
-    lines = {"Host": urlsplit(url).netloc, "Connection": "close"}
+    lines = {"Host": urlsplit(url).netloc or "localhost", "Connection": "close"}
     content = b"" if body is None else body.encode()
     if body is not None:
         lines |= {"Content-Type": "text/plain;charset=UTF-8", "Content-Length": str(len(content))}

@@ -47,7 +47,7 @@ def close_frame(code: int, reason: bytes = b"") -> bytes:
 def handshake(url: str, query: str = "EIO=4&transport=websocket", **headers: str) -> bytes:
     """The request that opens a WebSocket; a header of None is left out, `_` in its name is a hyphen."""
     lines = {
-        "Host": urlsplit(url).netloc,
+        "Host": urlsplit(url).netloc or "localhost",
         "Upgrade": "websocket",
         "Connection": "Upgrade",
         "Sec-WebSocket-Version": "13",
@@ -57,18 +57,31 @@ def handshake(url: str, query: str = "EIO=4&transport=websocket", **headers: str
     return f"GET /socket.io/?{query} HTTP/1.1\r\n{head}\r\n".encode("latin-1")
 
 
+def dial(url: str, *, receive_buffer: int = 0) -> socket.socket:
+    """Connect to where a server answers, a Unix socket too."""
+    address = urlsplit(url)
+    is_unix = address.scheme == "unix"
+    connection = socket.socket(socket.AF_UNIX if is_unix else socket.AF_INET)
+    if receive_buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.settimeout(PATIENCE_SECONDS)
+    try:
+        connection.connect(address.path if is_unix else (address.hostname, address.port))
+        if not is_unix:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 class RawWebSocket:
     """A connection; `receive` returns the frames that come, each as ``(opcode, payload)``."""
 
     def __init__(self, url: str, *, early: bytes = b"", receive_buffer: int = 0, **headers: str) -> None:
-        address = urlsplit(url)
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(PATIENCE_SECONDS)
+        self.socket = dial(url, receive_buffer=receive_buffer)
         self._buffer = b""
         try:
-            self.socket.connect((address.hostname, address.port))
             self.send(handshake(url, **headers) + early)
             while b"\r\n\r\n" not in self._buffer:
                 assert self._fill(), self._buffer

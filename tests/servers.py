@@ -31,19 +31,21 @@ _GUNICORN = [
 ]
 _WEBSOCKET_WORKER = "geventwebsocket.gunicorn.workers.GeventWebSocketWorker"
 
-#: The ways of hosting that the README names, and gevent-websocket's worker, which many sites have.
+#: The ways of hosting that the README names, and gevent-websocket's worker, which many sites have. Each in
+#: one process: tests that are about several say so.
 HOSTINGS: Mapping[str, Sequence[str]] = {
     "serve": [sys.executable, "-m", "chatapp", "serve"],
-    "conf": [*_GUNICORN, "-c", str(ROOT / "conf" / "gunicorn.conf.py"), "wsgi:app"],
+    "conf": [*_GUNICORN, "-c", str(ROOT / "conf" / "gunicorn.conf.py"), "-w", "1", "wsgi:app"],
     "gevent": [*_GUNICORN, "-k", "gevent", "wsgi:app"],
     "geventwebsocket": [*_GUNICORN, "-k", _WEBSOCKET_WORKER, "wsgi:app"],
 }
 
-_LISTENING = re.compile(r"(?:[Ll]istening|Running) (?:at|on):? (http://[^\s(]+)")
+_LISTENING = re.compile(r"(?:[Ll]istening|Running) (?:at|on):? (http://[^\s(]+|unix:[^\s(]+)")
 
 
 class ServerProcess:
-    """A server and what it prints. `url` is where it answers; after `restart` it has the same port."""
+    """A server and what it prints. `url` is where it answers, ``unix:<path>`` for a Unix socket; after
+    `restart` it has the same port."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], cwd: Path) -> None:
         self._command = list(command)
@@ -126,15 +128,18 @@ def running(
     directory: Path | None = None,
     *,
     command: Sequence[str] | None = None,
+    workers: int | None = None,
     cwd: Path = ROOT,
     **settings: str,
 ) -> Iterator[ServerProcess]:
-    """Run a server with its data in `directory`; ``STORAGE_URL="none"`` sets ``[storage] url``."""
+    """Run a server with its data in `directory`; ``STORAGE_URL="none"`` sets ``[storage] url``. `workers`
+    is how many of them gunicorn is to start."""
     environ = os.environ | {f"CHATAPP_{key}": value for key, value in settings.items()}
     environ |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PORT": "0"}
     if directory is not None:
         environ["CHATAPP_APP_DATA_DIR"] = str(directory)
-    server = ServerProcess(command or HOSTINGS[hosting], environ, cwd)
+    command = [*(command or HOSTINGS[hosting]), *([] if workers is None else ["-w", str(workers)])]
+    server = ServerProcess(command, environ, cwd)
     try:
         yield server
     finally:

@@ -7,6 +7,7 @@ import selectors
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
@@ -27,17 +28,22 @@ class _Link:
 
 
 class TcpProxy:
-    """Passes connections on to a port of this host. `url` is where."""
+    """Passes connections on to a port of `host`, an address of this machine, on which it listens too.
+    `url` is where."""
 
-    def __init__(self, port: int, cut: Cut | None = None) -> None:
-        self._port = port
+    def __init__(self, port: int, cut: Cut | None = None, *, host: str = "127.0.0.1") -> None:
+        self._server = (host, port)
         self._cut = cut
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((host, 0), backlog=512)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://{host}:{self.port}"
         self._links: set[_Link] = set()
         self._lock = threading.RLock()
-        self._is_swallowing = False
+        self._swallowed: frozenset[int] = frozenset()  # of which ends: 0 the client's, 1 the server's
+        self._is_stalled = False
         self._delay_seconds = 0.0
+        #: What is on its way with a delay: when it is due, and what `_send` needs.
+        self._late: deque[tuple[float, _Link, socket.socket, bytes]] = deque()
         self._ended = False
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -61,43 +67,65 @@ class TcpProxy:
             end.close()
         self._selector.close()
 
-    def swallow(self) -> None:
-        """From now on pass nothing on, to either side, and keep all connections open."""
+    def swallow(self, *, only_answers: bool = False) -> None:
+        """From now on pass nothing on, to either side or to clients, and keep all connections open."""
         with self._lock:
-            self._is_swallowing = True
+            self._swallowed = frozenset({1} if only_answers else {0, 1})
 
     def pass_on(self) -> None:
         """Let what comes from now on through again, after `swallow`."""
         with self._lock:
-            self._is_swallowing = False
-
-    def delay(self, seconds: float) -> None:
-        """From now on hold each piece back for so long, one after the other."""
-        with self._lock:
-            self._delay_seconds = seconds
+            self._swallowed = frozenset()
 
     def cut(self) -> None:
-        """End all connections with RST on both sides."""
+        """End all connections with RST on both sides. Those that come later are passed on."""
         with self._lock:
+            self._swallowed = frozenset()
+            self._late.clear()
             for link in list(self._links):
                 self._end(link, gently=False)
 
+    def stall(self) -> None:
+        """Leave all that comes where it is, and lose nothing, until `go_on`."""
+        with self._lock:
+            self._is_stalled = True
+            for link in self._links:
+                self._ignore(link)
+
+    def go_on(self) -> None:
+        """Pass on what has come during a stall."""
+        with self._lock:
+            self._is_stalled = False
+            for link in self._links:
+                self._heed(link)
+        self._wake.send(b"!")
+
+    def delay(self, seconds: float) -> None:
+        """From now on pass everything on so much later."""
+        with self._lock:
+            self._delay_seconds = seconds
+
     def _run(self) -> None:
         while True:
-            ready = self._selector.select()
+            due = self._late[0][0] if self._late else None
+            ready = self._selector.select(None if due is None else max(0, due - time.monotonic()))
             with self._lock:
                 if self._ended:
                     return
+                while self._late and self._late[0][0] <= time.monotonic():
+                    self._send(*self._late.popleft()[1:])
                 for key, _ in ready:
                     if key.fileobj is self._listener:
                         self._accept()
-                    elif key.data in self._links:
+                    elif key.fileobj is self._woken:
+                        self._woken.recv(64)
+                    elif key.data in self._links and not self._is_stalled:
                         self._pass(key.data, key.fileobj)  # type: ignore[arg-type]
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
         try:
-            server = socket.create_connection(("127.0.0.1", self._port))
+            server = socket.create_connection(self._server)
         except OSError:
             reset(client)
             return
@@ -105,37 +133,56 @@ class TcpProxy:
         self._links.add(link)
         for end in link.ends:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._selector.register(end, selectors.EVENT_READ, link)
+        if not self._is_stalled:
+            self._heed(link)
 
     def _pass(self, link: _Link, end: socket.socket) -> None:
         try:
             piece = end.recv(65536)
         except OSError:
             piece = b""
-        if self._is_swallowing:
+        if end is link.ends[0]:
+            link.asked = piece
+        if link.ends.index(end) in self._swallowed:
             if not piece:
                 self._selector.unregister(end)
+        elif self._delay_seconds or self._late:
+            if not piece:
+                self._selector.unregister(end)
+            due = time.monotonic() + self._delay_seconds
+            self._late.append((max(due, self._late[-1][0] if self._late else 0), link, end, piece))
+        else:
+            self._send(link, end, piece)
+
+    def _send(self, link: _Link, end: socket.socket, piece: bytes) -> None:
+        """Pass on what came from an end, nothing for its end."""
+        if link not in self._links:
             return
         if not piece:
             self._end(link, gently=True)
             return
-        if self._delay_seconds:
-            time.sleep(self._delay_seconds)
         limit = None
-        if end is link.ends[0]:
-            link.asked = piece
-        elif self._cut is not None:
+        if self._cut is not None and end is link.ends[1]:
             limit = self._cut(link.asked, piece)
         with contextlib.suppress(OSError):  # then the other end is gone, and says so
             link.other(end).sendall(piece[:limit])
         if limit is not None:
             self._end(link, gently=False)
 
-    def _end(self, link: _Link, *, gently: bool) -> None:
-        self._links.remove(link)
+    def _heed(self, link: _Link) -> None:
+        for end in link.ends:
+            with contextlib.suppress(KeyError):
+                self._selector.register(end, selectors.EVENT_READ, link)
+
+    def _ignore(self, link: _Link) -> None:
         for end in link.ends:
             with contextlib.suppress(KeyError):
                 self._selector.unregister(end)
+
+    def _end(self, link: _Link, *, gently: bool) -> None:
+        self._links.remove(link)
+        self._ignore(link)
+        for end in link.ends:
             if gently:
                 end.close()
             else:

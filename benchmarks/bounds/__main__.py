@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.bounds import commits, idle, joins, lone, slow_reader
+from benchmarks.bounds import commits, idle, joins, lone, slow_reader, workers
 from benchmarks.bounds.trial import Figure, Trial
 from benchmarks.contenders import ROOT, chatapp
 from benchmarks.processes import BenchmarkError, raise_file_limit, two_cores
@@ -19,6 +19,7 @@ TRIALS: Mapping[str, Callable[[Trial], Iterator[Figure]]] = {
     "commits": commits.figures,
     "lone": lone.figures,
     "slow_reader": slow_reader.figures,
+    "workers": workers.figures,
 }
 #: Files that are open besides one for each client.
 OTHER_FILES = 1000
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hold = True
     try:
         raise_file_limit((idle.CLIENTS if "idle" in names else joins.CLIENTS) + OTHER_FILES)
-        trial = Trial(chatapp("chatapp", options.chatapp.resolve()), two_cores(), options.quick)
+        tree = options.chatapp.resolve()
+        trial = Trial(chatapp("chatapp", tree), tree, two_cores(), options.quick)
     except BenchmarkError as error:
         print(error, file=sys.stderr)
         return 1

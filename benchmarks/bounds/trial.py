@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.contenders import Contender
 from benchmarks.measure import Course
@@ -49,6 +50,7 @@ class Trial:
     """Which chatapp is tried, where, and how thoroughly."""
 
     chatapp: Contender
+    tree: Path
     cores: Cores
     quick: bool = False
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from chatapp.chat.delivery import Delivery
+from chatapp.chat.distribution import Distribution
 from chatapp.chat.hooks import Hooks
 from chatapp.domain.messages import Room, User
 from chatapp.domain.names import name_key, parse_room_name
@@ -29,31 +31,6 @@ class Ack(Protocol):
         """Say why the request is not carried out. A handler may as well raise it before it returns."""
 
 
-class Delivery(Protocol):
-    """Sends events to connections; nothing here blocks."""
-
-    def to_room(self, room_id: int, event: str, data: Any, skip_sid: str | None = None) -> None:
-        """Send to all connections in the room."""
-
-    def to_user(self, user_id: int, event: str, data: Any, skip_sid: str | None = None) -> None:
-        """Send to all connections of the user."""
-
-    def to_connection(self, sid: str, event: str, data: Any) -> None:
-        """Send to one connection."""
-
-    def to_all(self, event: str, data: Any) -> None:
-        """Send to all connections."""
-
-    def add_to_room(self, sid: str, room_id: int) -> None:
-        """Let a connection hear the room from now on."""
-
-    def remove_from_room(self, sid: str, room_id: int) -> None:
-        """Let it hear the room no more."""
-
-    def add_to_user(self, sid: str, user_id: int) -> None:
-        """Let a connection hear what goes to this user."""
-
-
 @dataclass(slots=True)
 class Context:
     """The parts, put together by `ChatServer`."""
@@ -62,6 +39,7 @@ class Context:
     log: Log
     presence: Presence
     delivery: Delivery
+    distribution: Distribution
     hooks: Hooks
     rates: Rates
     metrics: Metrics
@@ -69,6 +47,10 @@ class Context:
     clock: Callable[[], float] = time.time
     #: Called when there is something to do sooner than was said: see `Rooms.tick`.
     wake: Callable[[], None] = lambda: None
+    #: Called when a user came into a room of this worker or left it: see `Attendance`.
+    attended: Callable[[], None] = lambda: None
+    #: Called with a room's id when its first user comes in; may block: see `Attendance.look`.
+    look: Callable[[int], None] = lambda room_id: None
 
     def now_ms(self) -> int:
         """Return Unix time in milliseconds."""
@@ -105,6 +87,12 @@ class Context:
         if other is None:
             raise NoSuchUser(f"Nobody is called {to!r}.")
         return room or self.log.conversation(user, other)
+
+    def online(self, users: Collection[User]) -> list[User]:
+        """Return those who are here, in this worker or in any other."""
+        away = {user.id for user in users if not self.presence.is_online(user.id)}
+        elsewhere = self.log.roll.are_anywhere(away) if away and self.log.roll is not None else set()
+        return [user for user in users if user.id not in away or user.id in elsewhere]
 
     def check_rate(self, kind: str, connection: Connection) -> None:
         """Count a request of the connection's user. Raises RateLimited."""

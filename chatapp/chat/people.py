@@ -10,7 +10,7 @@ from chatapp.chat.context import Context
 from chatapp.domain.messages import User
 from chatapp.domain.names import Name, name_key, parse_guest_name, site_name
 from chatapp.domain.presence import Connection
-from chatapp.errors import InvalidPayload, LimitReached, NameMismatch
+from chatapp.errors import InvalidPayload, LimitReached, NameMismatch, Refusal
 from chatapp.payloads import Join
 
 
@@ -42,7 +42,7 @@ class People:
         if user is not None:
             try:
                 self._identify(connection, user)
-            except LimitReached:
+            except Refusal:
                 context.presence.disconnect(sid, context.clock())
                 raise
 
@@ -67,6 +67,7 @@ class People:
         most = self._context.settings.limits.connections_per_user
         if len(self._context.presence.connections_of(user.id)) >= most:
             raise LimitReached(f"At most {most} connections at a time.")
+        self._context.distribution.follow_user(user.id)
         self._context.presence.identify(connection, user)
         self._context.delivery.add_to_user(connection.sid, user.id)
 

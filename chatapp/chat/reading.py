@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chatapp.chat.context import Ack, Context
+from chatapp.cluster.envelopes import Part
 from chatapp.domain.messages import Room, User
 from chatapp.domain.presence import Connection
 from chatapp.payloads import History, Read, Rooms, Typing
@@ -34,9 +35,11 @@ class Reading:
         context.check_rate("signals", connection)
         room, user = context.room_of(connection, request.room), context.user_of(connection)
         seq = context.log.mark_read(room.id, user.id, request.seq)
+        event, marks = context.settings.events.read, []
         for reader in {user.id: user, **{person.id: person for person in room.pair or ()}}.values():
             mark = {"room": room.name_for(reader.id), "seq": seq, "user_id": str(user.id)}
-            context.delivery.to_user(reader.id, context.settings.events.read, mark, connection.sid)
+            marks.append(Part("u", reader.id, event, mark))
+        context.distribution.tell(*marks, skip_sid=connection.sid)
         ack({"room": room.name_for(user.id), "read_seq": seq})
 
     def rooms(self, connection: Connection, request: Rooms, ack: Ack) -> None:
@@ -70,10 +73,10 @@ class Reading:
         ack({"room": room.name_for(user.id)})
 
     def _tell_others(self, connection: Connection, room: Room, user: User, typing: bool) -> None:
-        delivery, event = self._context.delivery, self._context.settings.events.typing
-        wire = member(user) | {"typing": typing}
+        event, wire = self._context.settings.events.typing, member(user) | {"typing": typing}
         if room.pair is None:
-            delivery.to_room(room.id, event, wire | {"room": room.name}, connection.sid)
+            part = Part("r", room.id, event, wire | {"room": room.name})
         else:
             other = room.other(user.id)
-            delivery.to_user(other.id, event, wire | {"room": room.name_for(other.id)}, connection.sid)
+            part = Part("u", other.id, event, wire | {"room": room.name_for(other.id)})
+        self._context.distribution.tell(part, skip_sid=connection.sid)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chatapp.chat.context import Ack, Context
 from chatapp.chat.hooks import PendingJoin
 from chatapp.chat.people import People
@@ -41,11 +43,22 @@ class Rooms:
         token = self._people.token(user)
         arrived: list[bool] = []
 
-        def then(entered: Entered) -> None:
+        def come_in(entered: Entered) -> None:
             if context.presence.connection(connection.sid) is connection:
                 arrived.append(self._come_in(connection, user, token, entered, ack))
 
-        entered = context.log.enter(name, user, since, then)
+        entrance = context.distribution.entrance(connection.sid)
+        try:
+            entered = context.log.enter(
+                name,
+                user,
+                since,
+                then=lambda entered: entrance.arrive(entered, lambda: come_in(entered)),
+                before=lambda room: entrance.open(room, lambda: context.look(room.id)),
+            )
+            entrance.wait()
+        finally:
+            entrance.close()
         if any(arrived):
             context.hooks.tell("on_join", user, entered.room.name)
 
@@ -69,6 +82,7 @@ class Rooms:
         """Run at the join's place in the log's order: from here on the room is heard."""
         context, room = self._context, entered.room
         arrived = context.presence.join(connection, room)
+        context.attended()
         context.delivery.add_to_room(connection.sid, room.id)
         self._rooms[room.id] = room
         members = self._some_members(room.id)
@@ -86,7 +100,7 @@ class Rooms:
         connection.current = room
         assert room.pair is not None
         pair = list({person.id: person for person in room.pair}.values())
-        online = sum(context.presence.is_online(person.id) for person in pair)
+        online = len(context.online(pair))
         members = [member(person) for person in pair]
         ack(self._join_ack(room, user, self._people.token(user), entered, members, online))
 
@@ -138,6 +152,7 @@ class Rooms:
         if context.presence.is_last(connection, room):
             context.log.leave(room.id, user.id)
         gone = context.presence.leave(connection, room)
+        context.attended()
         context.delivery.remove_from_room(connection.sid, room.id)
         if gone:
             self._has_left(room.id, user)
@@ -152,7 +167,7 @@ class Rooms:
         limit = context.page_size(request.limit, most, most)
         users, more = context.presence.members(room.id, request.after, limit)
         if room.pair is not None:
-            users = [user for user in room.pair if context.presence.is_online(user.id)]
+            users = context.online(room.pair)
         ack(
             {
                 "room": room.name_for(context.user_of(connection).id),
@@ -173,6 +188,7 @@ class Rooms:
         context = self._context
         for room_id, user in context.presence.expire(now):
             self._has_left(room_id, user)
+        context.attended()
         for room_id, arrivals in list(self._arrivals.items()):
             if arrivals.due <= now:
                 del self._arrivals[room_id]
@@ -187,6 +203,30 @@ class Rooms:
     def _has_left(self, room_id: int, user: User) -> None:
         self._arrivals_of(room_id).leave(user)
         self._context.hooks.tell("on_leave", user, self._rooms[room_id].name)
+
+    # Other workers: whoever comes or goes there is announced to the clients of this one
+
+    def has_arrived_elsewhere(self, room_id: int, user: User) -> None:
+        """Announce a user who came into a room in another worker, and was not in it in any."""
+        if room_id in self._rooms:
+            self._arrivals_of(room_id).join(user)
+
+    def has_left_elsewhere(self, room_id: int, user: User) -> None:
+        """Announce a user who left a room in another worker, and is not in it in any."""
+        if room_id in self._rooms:
+            self._arrivals_of(room_id).leave(user)
+
+    def has_died_elsewhere(self, room_id: int, user: User) -> None:
+        """Announce a user whose worker is gone, and tell the host site, which that worker could not."""
+        if room_id in self._rooms:
+            self._has_left(room_id, user)
+
+    def forget(self, room_ids: Iterable[int]) -> None:
+        """Forget rooms in which nobody of this worker is any more."""
+        for room_id in room_ids:
+            self._arrivals.pop(room_id, None)
+            self._rooms.pop(room_id, None)
+            self._members.pop(room_id, None)
 
     def _arrivals_of(self, room_id: int) -> Arrivals:
         arrivals = self._arrivals.get(room_id)

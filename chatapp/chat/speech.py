@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from chatapp.chat.context import Ack, Context
 from chatapp.chat.hooks import PendingMessage
 from chatapp.domain.messages import Draft, Kind, Room, User
@@ -89,13 +91,18 @@ class Speech:
         draft = Draft(room, user, kind, text, target_seq, parse_client_id(client_id))
 
         def then(outcome: Appended | Refusal) -> None:
-            connection.appending -= 1
             if isinstance(outcome, Refusal):
+                connection.appending -= 1
                 ack.refuse(outcome)
-            else:
-                self._hand_on(room, outcome, connection.sid)
-                wire = receipt(room, outcome.entry)
-                ack(wire if more is None else wire | more)
+                return
+            wire = receipt(room, outcome.entry)
+            answer = wire if more is None else wire | more
+
+            def done() -> None:
+                connection.appending -= 1
+                ack(answer)
+
+            self._hand_on(room, outcome, connection.sid, done)
 
         self._context.log.append(draft, then)
         connection.appending += 1
@@ -118,36 +125,26 @@ class Speech:
 
         def then(outcome: Appended | Refusal) -> None:
             if not isinstance(outcome, Refusal):
-                self._hand_on(draft.room, outcome, None)
+                self._hand_on(draft.room, outcome, None, lambda: None)
 
         return receipt(draft.room, self._context.log.append_and_wait(draft, then).entry)
 
-    def _hand_on(self, room: Room, appended: Appended, skip_sid: str | None) -> None:
-        """Run in the order of the commits, before anything that was committed later."""
+    def _hand_on(
+        self, room: Room, appended: Appended, skip_sid: str | None, done: Callable[[], None]
+    ) -> None:
+        """Run in the order of the commits; `done` is called at the entry's place in the room's order."""
         if appended.repeated:
+            done()
             return
         kind = appended.entry.kind
         self._context.metrics.entries.count(kind.value)
-        self._deliver(room, appended, skip_sid)
+        self._context.distribution.commit(room, appended, skip_sid, done)
         if not kind.is_change:
             self._tell(room, appended)
-
-    def _deliver(self, room: Room, appended: Appended, skip_sid: str | None) -> None:
-        delivery, events = self._context.delivery, self._context.settings.events
-        event = events.changed if appended.entry.kind.is_change else events.newmsg
-        if room.pair is None:
-            delivery.to_room(room.id, event, self._object(room, appended, 0), skip_sid)
-        else:
-            for user_id in {user.id for user in room.pair}:
-                delivery.to_user(user_id, event, self._object(room, appended, user_id), skip_sid)
-
-    def _object(self, room: Room, appended: Appended, reader_id: int) -> Wire:
-        assert appended.message is not None
-        if appended.entry.kind.is_change:
-            return self._context.composer.change(room, appended.entry, appended.message, reader_id)
-        return self._context.composer.message(room, appended.message, reader_id)
 
     def _tell(self, room: Room, appended: Appended) -> None:
         hooks, moment = self._context.hooks, "on_private_message" if room.pair else "on_message"
         if hooks.listens(moment):
-            hooks.tell_soon(moment, self._object(room, appended, appended.entry.user.id))
+            assert appended.message is not None
+            author = appended.entry.user.id
+            hooks.tell_soon(moment, self._context.composer.message(room, appended.message, author))

@@ -1,4 +1,4 @@
-"""The command line: ``chatapp serve``, ``check`` and ``client``."""
+"""The command line: ``chatapp serve``, ``check``, ``client`` and ``admin``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 #: Where each command is. It is imported when it runs: `serve` has to patch the process before anything
 #: that opens sockets is imported, and the others need to start quickly.
 COMMANDS = {
+    "admin": "chatapp.cli.admin",
     "check": "chatapp.cli.check",
     "client": "chatapp.client.command",
     "serve": "chatapp.cli.serve",

@@ -69,4 +69,5 @@ def _summary(settings: Settings) -> Iterator[tuple[str, str]]:
     else:
         state = "in" if find_secret_key(settings) else "will be made in"
         yield "secret key", f"{state} {secret_file(settings)}"
-    yield "workers", "one: chatapp serve, or gunicorn -k gevent -w 1 wsgi:app"
+    several = "any number: chatapp serve, or gunicorn -k gevent -w 4 wsgi:app"
+    yield "workers", several if settings.storage_url else "one, for nothing is stored that they could share"

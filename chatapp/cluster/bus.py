@@ -53,3 +53,28 @@ class Bus(Protocol):
 
     def publish(self, topics: Collection[str], payload: bytes) -> None:
         """Send a payload to whoever hears one of these, preferably once. Never blocks or raises."""
+
+
+class NoBus:
+    """The bus of a process that shares nothing with others."""
+
+    is_alone = True
+
+    def __init__(self) -> None:
+        self.on_payload: Callable[[bytes], None] = lambda payload: None
+        self.on_doubt: Callable[[], None] = lambda: None
+
+    def start(self, worker_id: str) -> None:
+        """Nobody else is there."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def listen(self, topics: Collection[str]) -> None:
+        """Nobody will say anything."""
+
+    def ignore(self, topics: Collection[str]) -> None:
+        """Nobody said anything."""
+
+    def publish(self, topics: Collection[str], payload: bytes) -> None:
+        """Nobody listens."""

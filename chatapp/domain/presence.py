@@ -37,7 +37,8 @@ class Presence:
     """What is here now. Pure: times are seconds on whatever clock the caller uses.
 
     A user is in a room while one of their connections is, and for `grace_seconds` after the last of
-    them broke off: whoever is back by then was never away.
+    them broke off: whoever is back by then was never away. Other workers' users are here as well, for as
+    long as one of those workers says so: see `appear`.
     """
 
     def __init__(self, grace_seconds: float) -> None:
@@ -48,6 +49,11 @@ class Presence:
         self._leaving: dict[tuple[int, int], float] = {}  # (room id, user id) -> when
         self._waited_for: Counter[int] = Counter()  # user id -> rooms, above 0
         self._some: dict[int, _Some] = {}  # by room id
+        self._elsewhere: dict[tuple[int, int], set[str]] = {}  # (room id, user id) -> other workers
+        self._workers: dict[str, dict[int, set[int]]] = {}  # worker -> room id -> user ids
+        #: Whoever came into a room or left it in this worker, as (room id, user id), since somebody emptied
+        #: it; None: nobody asks.
+        self.changes: set[tuple[int, int]] | None = None
 
     # Connections
 
@@ -84,8 +90,10 @@ class Presence:
     # Rooms
 
     def join(self, connection: Connection, room: Room) -> bool:
-        """Put the connection into the room. Return whether its user was not there before."""
+        """Put the connection into the room. Return whether its user was not there before, in any worker."""
         assert connection.user is not None
+        if self.changes is not None and not self.is_here_by_us(connection.user.id, room.id):
+            self.changes.add((room.id, connection.user.id))
         connection.rooms.pop(room.id, None)  # joined again, it is the last one
         connection.rooms[room.id] = room
         connection.current = room
@@ -99,16 +107,16 @@ class Presence:
         return before is None
 
     def is_last(self, connection: Connection, room: Room) -> bool:
-        """Return whether this is its user's only connection in the room."""
+        """Return whether this is its user's only connection in the room, in any worker."""
         assert connection.user is not None
-        return not any(
+        return (room.id, connection.user.id) not in self._elsewhere and not any(
             room.id in other.rooms
             for other in self.connections_of(connection.user.id)
             if other is not connection
         )
 
     def leave(self, connection: Connection, room: Room) -> bool:
-        """Take the connection out of the room. Return whether its user is gone with it."""
+        """Take the connection out of the room. Return whether its user is gone with it, from all workers."""
         assert connection.user is not None
         connection.rooms.pop(room.id, None)
         if connection.current is not None and connection.current.id == room.id:
@@ -118,26 +126,94 @@ class Presence:
         return self._remove(room.id, connection.user.id)
 
     def expire(self, now: float) -> Iterator[tuple[int, User]]:
-        """Take out those whose grace is over; yield room id and user."""
+        """Take out those whose grace is over; yield room id and user of those who are gone with that."""
         for key, deadline in list(self._leaving.items()):
             if deadline <= now:
                 room_id, user_id = key
                 user = self._here[room_id][user_id]
-                self._remove(room_id, user_id)
-                yield room_id, user
+                if self._remove(room_id, user_id):
+                    yield room_id, user
 
     def next_expiry(self) -> float | None:
         """Return when `expire` has something to do next."""
         return next(iter(self._leaving.values()), None)  # the grace is the same for all
 
     def _remove(self, room_id: int, user_id: int) -> bool:
+        """Take a user of this worker out; return whether they are gone with that."""
         self._wait_no_more(room_id, user_id)
+        if self.changes is not None:
+            self.changes.add((room_id, user_id))
+        return (room_id, user_id) not in self._elsewhere and self._take_out(room_id, user_id) is not None
+
+    def _take_out(self, room_id: int, user_id: int) -> User | None:
         here = self._here.get(room_id, {})
-        gone = here.pop(user_id, None) is not None
+        gone = here.pop(user_id, None)
         self._forget_some(room_id, user_id)
         if not here:
             self._here.pop(room_id, None)
         return gone
+
+    # Other workers
+
+    def appear(self, worker: str, room_id: int, user: User) -> bool:
+        """Note that another worker has a user in a room. Return whether they were not there before."""
+        self._workers.setdefault(worker, {}).setdefault(room_id, set()).add(user.id)
+        self._elsewhere.setdefault((room_id, user.id), set()).add(worker)
+        here = self._here.setdefault(room_id, {})
+        if user.id in here:
+            return False
+        here[user.id] = user
+        self._forget_some(room_id, user.id)
+        return True
+
+    def vanish(self, worker: str, room_id: int, user_id: int) -> User | None:
+        """Note that another worker has a user in a room no more. Return the user, if they are gone with
+        that; None too for one of whom it was not known."""
+        rooms = self._workers.get(worker, {})
+        if user_id not in rooms.get(room_id, ()):
+            return None
+        rooms[room_id].discard(user_id)
+        if not rooms[room_id]:
+            del rooms[room_id]
+            if not rooms:
+                del self._workers[worker]
+        workers = self._elsewhere[room_id, user_id]
+        workers.discard(worker)
+        if workers:
+            return None
+        del self._elsewhere[room_id, user_id]
+        return None if self.is_here_by_us(user_id, room_id) else self._take_out(room_id, user_id)
+
+    def elsewhere(self, room_id: int) -> dict[str, set[int]]:
+        """Return what other workers have said of a room: worker -> user ids."""
+        return {worker: set(rooms[room_id]) for worker, rooms in self._workers.items() if room_id in rooms}
+
+    def rooms_of_worker(self, worker: str) -> dict[int, set[int]]:
+        """Return what another worker has said: room id -> user ids."""
+        return {room_id: set(users) for room_id, users in self._workers.get(worker, {}).items()}
+
+    def workers(self) -> list[str]:
+        """Return the other workers of which something is known."""
+        return list(self._workers)
+
+    def by_us(self) -> Iterator[tuple[int, int]]:
+        """Yield (room id, user id) of all who are in rooms in this worker, waited for or connected."""
+        yield from self._leaving
+        seen = set()
+        for connection in self._connections.values():
+            if connection.user is not None:
+                for room_id in connection.rooms:
+                    if (room_id, connection.user.id) not in seen:
+                        seen.add((room_id, connection.user.id))
+                        yield room_id, connection.user.id
+
+    def is_here_by_us(self, user_id: int, room_id: int) -> bool:
+        """Return whether the user is in the room by a connection of this worker, or waited for here."""
+        return (room_id, user_id) in self._leaving or self._is_connected(user_id, room_id)
+
+    def has_room(self, room_id: int) -> bool:
+        """Return whether somebody is in the room in this worker, connected or waited for."""
+        return any(self.is_here_by_us(user_id, room_id) for user_id in self._here.get(room_id, ()))
 
     def _wait_no_more(self, room_id: int, user_id: int) -> None:
         if self._leaving.pop((room_id, user_id), None) is not None:
@@ -157,7 +233,7 @@ class Presence:
     # Questions
 
     def is_online(self, user_id: int) -> bool:
-        """Return whether the user is connected, or waited for. May be asked from any thread."""
+        """Return whether the user is connected here, or waited for. May be asked from any thread."""
         return user_id in self._sids or user_id in self._waited_for
 
     def is_here(self, user_id: int, room_id: int) -> bool:
@@ -187,8 +263,12 @@ class Presence:
             users = [user for user in users if _by_name(user) > _name_order(after)]
         return users[:limit], len(users) > limit
 
+    def user(self, user_id: int, room_id: int) -> User | None:
+        """Return a user of the room, None for one who is not in it."""
+        return self._here.get(room_id, {}).get(user_id)
+
     def user_ids(self) -> list[int]:
-        """Return the ids of all who are connected."""
+        """Return the ids of all who are connected to this worker."""
         return list(self._sids)
 
     def connections(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
 import collections
+import io
 import logging
 import random
 from collections.abc import Callable, Iterable
@@ -11,22 +13,20 @@ from typing import Any
 import engineio
 import orjson
 
+from chatapp.cluster.handover import Handover, Passed
 from chatapp.engine.deadlines import Deadlines
+from chatapp.engine.exchange import Exchange, StartResponse, kept
 from chatapp.engine.frames import RESTART, TEXT, encode_frame
 from chatapp.engine.handshake import is_upgrade
-from chatapp.engine.http import Environ, Requests, StartResponse
+from chatapp.engine.http import CLOSING, Requests
 from chatapp.engine.origins import Origins
 from chatapp.engine.packets import Packet
 from chatapp.engine.reactor import Reactor
 from chatapp.engine.session import Session
+from chatapp.engine.takeover import Environ, Taken
 from chatapp.settings import Limits
 
 logger = logging.getLogger("chatapp.engine")
-
-#: What is kept of a request for the connect handlers: what the client said, and not how the server
-#: that hosts us keeps it.
-_KEPT = ("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "REMOTE_ADDR", "REMOTE_PORT")
-_KEPT_TOO = ("SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL", "wsgi.url_scheme")
 
 #: Within that many seconds, at random, clients are asked to come back from a restart.
 RECONNECT_SPREAD_SECONDS = 5.0
@@ -51,18 +51,39 @@ class EngineServer(engineio.Server):
         self.reactor = Reactor()
         self.deadlines = Deadlines()
         self.sockets: dict[str, Session] = {}
+        self.handover: Handover | None = None
         self._origins = origins
         self._closed = closed
         self._requests = Requests(self)
         self._addresses: collections.Counter[str] = collections.Counter()
-        self._is_closing = False
+        self.is_closing = False
         #: Handles a Socket.IO packet, or bytes that may be an attachment; see `session.Host`. Set once.
         self.on_packet: Callable[[Session, Packet | bytes], None]
 
     def handle_request(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request: the WSGI application."""
         self.reactor.open()
-        return self._requests.answer(environ, start_response)
+        exchange = Exchange(environ, self.reactor, self.deadlines, start_response=start_response)
+        return self._requests.answer(exchange)
+
+    # Other workers
+
+    def join(self, handover: Handover) -> None:
+        """Hand over from now on what is for sessions of other workers, and answer what they hand over.
+        To be called before the first request, in the process that answers them. Raises HostingError."""
+        handover.open(self._answer_handed)
+        self.handover = handover
+
+    def _answer_handed(self, request: Passed, connection: _socket.socket) -> None:
+        self.reactor.open()
+        environ = {**request.environ, "wsgi.input": io.BytesIO(request.body)}
+        taken = Taken(connection, request.is_websocket, list)
+        self._requests.answer(Exchange(environ, self.reactor, self.deadlines, taken=taken))
+
+    def generate_id(self) -> str:
+        """Return a session id that names this worker, if there may be others."""
+        sid: str = super().generate_id()
+        return sid if self.handover is None else self.handover.worker_id + sid
 
     # What requests ask
 
@@ -72,8 +93,8 @@ class EngineServer(engineio.Server):
 
     def admit(self, environ: Environ) -> str | None:
         """See `http.Engine`."""
-        if self._is_closing:
-            return "The server is about to restart."
+        if self.is_closing:
+            return CLOSING
         if len(self.sockets) >= self.limits.connections:
             self._closed("connections")
             return "The chat is full."
@@ -90,9 +111,7 @@ class EngineServer(engineio.Server):
         session = self.sockets[sid] = Session(self, sid, address)
         if address:
             self._addresses[address] += 1
-        kept = {key: environ[key] for key in (*_KEPT, *_KEPT_TOO) if key in environ}
-        kept |= {key: value for key, value in environ.items() if key.startswith("HTTP_")}
-        self._trigger_event("connect", sid, kept, run_async=False)
+        self._trigger_event("connect", sid, kept(environ), run_async=False)
         opened = {
             "sid": sid,
             "upgrades": [] if is_upgrade(environ) else ["websocket"],
@@ -123,7 +142,9 @@ class EngineServer(engineio.Server):
 
     def retire(self, goodbye: Callable[[float], bytes]) -> None:
         """Let nobody in any more, and end all sessions with the frame ``goodbye(reconnect_seconds)``."""
-        self._is_closing = True
+        self.is_closing = True
+        if self.handover is not None:
+            self.handover.retire()
         for session in list(self.sockets.values()):
             delay = random.uniform(0.5, RECONNECT_SPREAD_SECONDS)
             session.end(self.reason.SERVER_DISCONNECT, RESTART, goodbye(round(delay, 1)))
@@ -131,10 +152,14 @@ class EngineServer(engineio.Server):
     @property
     def is_quiet(self) -> bool:
         """Whether all that was said at the end has left, and its clients are gone."""
-        return not self.reactor.is_watching and not self.reactor.is_busy
+        is_answering = self.handover is not None and not self.handover.is_quiet
+        return not self.reactor.is_watching and not self.reactor.is_busy and not is_answering
 
     def close(self) -> None:
         """Let go of everything."""
-        self._is_closing = True
+        self.is_closing = True
+        if self.handover is not None:
+            self.handover.retire()
+            self.handover.close()
         self.deadlines.close()
         self.reactor.close()

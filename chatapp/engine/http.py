@@ -5,34 +5,37 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Protocol
 from urllib.parse import parse_qs
 
 import gevent
 from gevent.event import Event
 
+from chatapp.cluster.handover import Handover, Passed
 from chatapp.engine import handshake
 from chatapp.engine.deadlines import Deadlines
+from chatapp.engine.exchange import Exchange, kept
 from chatapp.engine.faults import Fault
-from chatapp.engine.frames import AGAIN_LATER, POLICY, decode_frame, encode_close
+from chatapp.engine.frames import AGAIN_LATER, POLICY, decode_frame
 from chatapp.engine.payload import parse_payload
-from chatapp.engine.polls import CONTENT_TYPE, Headers, Poll, WaitingPoll
+from chatapp.engine.polls import CONTENT_TYPE, Headers, WaitingPoll
 from chatapp.engine.reactor import Reactor
 from chatapp.engine.session import Session
-from chatapp.engine.takeover import Taken, take
+from chatapp.engine.takeover import Environ, Taken
 from chatapp.engine.websocket import WebSocket
 from chatapp.settings import Limits
 
 logger = logging.getLogger("chatapp.engine")
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-
 #: When a client that found the house full, or closing, may try again: in so many seconds.
 RETRY = ("Retry-After", "5")
 #: How long a client may take to send the body of a request.
 _BODY_SECONDS = 10
+
+_NO_SESSION = "There is no such session."
+#: Why a closing server lets nobody in.
+CLOSING = "The server is about to restart."
 
 
 class Refused(Exception):
@@ -53,6 +56,10 @@ class Engine(Protocol):
     deadlines: Deadlines
     limits: Limits
     sockets: dict[str, Session]
+    #: To the other workers; None if there can be none.
+    handover: Handover | None
+    #: Nobody is let in any more.
+    is_closing: bool
 
     def allows(self, origin: str, environ: Environ) -> bool:
         """Return whether pages of this origin may connect."""
@@ -69,51 +76,52 @@ def bad(reason: str) -> Refused:
     return Refused("400 Bad Request", reason)
 
 
+def _again_later(reason: str) -> Refused:
+    """Return the answer to a request that may succeed in a moment."""
+    return Refused("503 Service Unavailable", reason, RETRY)
+
+
 class Requests:
-    """Answers requests, as a WSGI application."""
+    """Answers requests, and hands over those for sessions of other workers."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request. What it raises is for the server that called, to let its connection go."""
-        cors: Headers = []
+    def answer(self, exchange: Exchange) -> Iterable[bytes]:
+        """Answer one request; return what a WSGI application returns. What it raises is for the server
+        that called, to let its connection go."""
         try:
-            cors = self._cors(environ)
-            return self._route(environ, start_response, cors)
+            exchange.cors = self._cors(exchange)
+            return self._route(exchange)
         except Refused as refused:
-            body = json.dumps(str(refused)).encode()
-            if environ.get("wsgi.websocket") is not None:
-                code = AGAIN_LATER if refused.status.startswith("503") else POLICY
-                return self._refuse_websocket(environ, start_response, code)
+            if exchange.is_websocket:
+                return exchange.close(AGAIN_LATER if refused.status.startswith("503") else POLICY)
+            if refused.ends:  # a server would read on to the end of a body, however long it is
+                exchange.take()
             headers = [("Content-Type", "application/json"), *refused.headers]
-            # A server would read on to the end of a body, however long it is.
-            if refused.ends and (taken := take(environ, start_response)) is not None:
-                self._hold(taken, cors, lambda poll: None).respond(refused.status, headers, body)
-                return taken.let_go()
-            return _respond(start_response, refused.status, [*headers, *cors], body)
+            return exchange.respond(refused.status, headers, json.dumps(str(refused)).encode())
 
-    def _cors(self, environ: Environ) -> Headers:
+    def _cors(self, exchange: Exchange) -> Headers:
         """Return the headers that let a page of another origin read the answer. Raises Refused."""
+        environ = exchange.environ
         origin = environ.get("HTTP_ORIGIN")
         if not origin:
             return []
         if not self._engine.allows(origin, environ):
             raise bad("Not an accepted origin.")
         headers = [("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Credentials", "true")]
-        if environ["REQUEST_METHOD"] == "OPTIONS":
+        if exchange.method == "OPTIONS":
             headers.append(("Access-Control-Allow-Methods", "OPTIONS, GET, POST"))
             if asked := environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"):
                 headers.append(("Access-Control-Allow-Headers", asked))
         return [*headers, ("Vary", "Origin")]
 
-    def _route(self, environ: Environ, start_response: StartResponse, cors: Headers) -> Iterable[bytes]:
-        method = environ["REQUEST_METHOD"]
-        if method == "OPTIONS":
-            return _respond(start_response, "200 OK", cors, b"")
-        if method not in ("GET", "POST"):
+    def _route(self, exchange: Exchange) -> Iterable[bytes]:
+        if exchange.method == "OPTIONS":
+            return exchange.respond("200 OK", [], b"")
+        if exchange.method not in ("GET", "POST"):
             raise bad("The method is not GET or POST.")
-        query = parse_qs(environ.get("QUERY_STRING", ""))
+        query = parse_qs(exchange.environ.get("QUERY_STRING", ""))
         transport, sid = query.get("transport"), query.get("sid")
         if transport not in (["polling"], ["websocket"]):
             raise bad("transport has to be polling or websocket.")
@@ -121,72 +129,100 @@ class Requests:
             raise bad("Protocol version 4 of Engine.IO is spoken here: socket.io-client 3 and newer.")
         if "j" in query:
             raise bad("JSONP is no part of this protocol version.")
+        handed = self._hand_over(exchange, sid[0] if sid else None)
+        if handed is not None:
+            return handed
         session = self._session(sid[0]) if sid else None
         if transport == ["websocket"]:
-            return self._connect(session, environ, start_response)
-        if method == "POST":
-            return self._post(session, environ, start_response, cors)
+            return self._connect(session, exchange)
+        if exchange.method == "POST":
+            return self._post(session, exchange)
         if session is None:
-            return self._open(environ, start_response, cors)
-        return self._poll(session, environ, start_response, cors)
+            return self._open(exchange)
+        return self._poll(session, exchange)
 
     def _session(self, sid: str) -> Session:
         session = self._engine.sockets.get(sid)
         if session is None or session.closed:
-            raise bad("There is no such session.")
+            raise bad(_NO_SESSION)
         return session
 
     def _admitted(self, environ: Environ) -> tuple[Session, bytes]:
         refusal = self._engine.admit(environ)
         if refusal is not None:
-            raise Refused("503 Service Unavailable", refusal, RETRY)
+            raise _again_later(refusal)
         return self._engine.open_session(environ)
+
+    # Other workers
+
+    def _hand_over(self, exchange: Exchange, sid: str | None) -> Iterable[bytes] | None:
+        """Let the worker answer that has this session; without one, some other if nobody is let in here.
+        Return None if there is none that could, or if one let us."""
+        handover = self._engine.handover
+        if handover is None or exchange.is_handed:
+            return None
+        if sid is not None:
+            worker_id = handover.owner(sid)
+        else:
+            worker_id = handover.any_other() if self._engine.is_closing else None
+        if worker_id is None:
+            return None
+        body = self._body(exchange.environ) if exchange.method == "POST" else b""
+        taken = self._take(exchange)
+        if taken is None:
+            return None
+        request = Passed(_passed(exchange.environ, body), taken.is_websocket, body)
+        if not handover.send(worker_id, request, taken.socket):
+            return None
+        taken.socket.close()
+        return taken.let_go()
+
+    @staticmethod
+    def _take(exchange: Exchange) -> Taken | None:
+        try:
+            return exchange.take()
+        except OSError as error:  # no descriptor is left
+            logger.warning("a connection cannot be held: %s", error.strerror)
+            raise _again_later("The chat is full.") from None
 
     # Polling
 
-    def _open(self, environ: Environ, start_response: StartResponse, cors: Headers) -> Iterable[bytes]:
-        session, opened = self._admitted(environ)
+    def _open(self, exchange: Exchange) -> Iterable[bytes]:
+        session, opened = self._admitted(exchange.environ)
         session.start(opened)
-        return _respond(start_response, "200 OK", [CONTENT_TYPE, *cors], decode_frame(opened)[1])
+        return exchange.respond("200 OK", [CONTENT_TYPE], decode_frame(opened)[1])
 
-    def _poll(
-        self, session: Session, environ: Environ, start_response: StartResponse, cors: Headers
-    ) -> Iterable[bytes]:
+    def _poll(self, session: Session, exchange: Exchange) -> Iterable[bytes]:
         self._check_polling(session)
         if session.has_poll:
             session.end("two polls at once")
             raise bad("Two polls at once.")
-        taken = take(environ, start_response)
+        taken = exchange.take()
         if taken is None:
             waiting = WaitingPoll()
             session.hold(waiting)
-            return _respond(start_response, "200 OK", [CONTENT_TYPE, *cors], waiting.wait())
-        session.hold(self._hold(taken, cors, session.poll_lost))
+            return exchange.respond("200 OK", [CONTENT_TYPE], waiting.wait())
+        session.hold(exchange.hold(taken, session.poll_lost))
         return taken.let_go()
-
-    def _hold(self, taken: Taken, cors: Headers, on_lost: Callable[[Poll], None]) -> Poll:
-        return Poll(taken.socket, cors, self._engine.reactor, self._engine.deadlines, on_lost)
 
     @staticmethod
     def _check_polling(session: Session) -> None:
         if session.upgraded:
             raise bad("The session is on WebSocket.")
 
-    def _post(
-        self, session: Session | None, environ: Environ, start_response: StartResponse, cors: Headers
-    ) -> Iterable[bytes]:
+    def _post(self, session: Session | None, exchange: Exchange) -> Iterable[bytes]:
         if session is None:
-            raise bad("There is no such session.")
+            raise bad(_NO_SESSION)
         self._check_polling(session)
         if session.is_posting:
             session.end("two posts at once")
             raise bad("Two posts at once.")
         session.is_posting = True
         try:
-            self._take_post(session, environ)
+            self._take_post(session, exchange.environ)
         finally:
             session.is_posting = False
-        return _respond(start_response, "200 OK", [CONTENT_TYPE, *cors], b"ok")
+        return exchange.respond("200 OK", [CONTENT_TYPE], b"ok")
 
     def _take_post(self, session: Session, environ: Environ) -> None:
         """Handle all packets of a POST, or none. Raises Refused."""
@@ -238,30 +274,25 @@ class Requests:
 
     # WebSocket
 
-    def _connect(
-        self, session: Session | None, environ: Environ, start_response: StartResponse
-    ) -> Iterable[bytes]:
+    def _connect(self, session: Session | None, exchange: Exchange) -> Iterable[bytes]:
         if session is not None:
             self._check_polling(session)
             if session.is_probing:
                 raise bad("The session has a WebSocket already.")
         opened = None
-        greeting = b""
-        if environ.get("wsgi.websocket") is None:
-            greeting = _handshake(environ)
+        greeting = b"" if exchange.is_websocket else _handshake(exchange.environ)
         if session is None:
-            session, opened = self._admitted(environ)
+            session, opened = self._admitted(exchange.environ)
         try:
-            taken = take(environ, start_response)
-        except OSError as error:  # no descriptor is left
+            taken = self._take(exchange)
+            if taken is None:
+                raise Refused(
+                    "501 Not Implemented", "No WebSocket here: TLS has to end in the proxy before us."
+                )
+        except Refused:
             if opened is not None:
                 session.end("it could not be held")
-            logger.warning("a connection cannot be held: %s", error.strerror)
-            raise Refused("503 Service Unavailable", "The chat is full.", RETRY) from None
-        if taken is None:
-            if opened is not None:
-                session.end("no WebSocket here")
-            raise Refused("501 Not Implemented", "No WebSocket here: TLS has to end in the proxy before us.")
+            raise
         with contextlib.suppress(OSError):  # who is gone already is noticed by the first read
             taken.socket.send(greeting)  # a fresh connection takes more than these few bytes
         websocket = self._websocket(taken, session)
@@ -283,17 +314,6 @@ class Requests:
             max_rest_bytes=limits.outbox_bytes,
         )
 
-    @staticmethod
-    def _refuse_websocket(environ: Environ, start_response: StartResponse, code: int) -> Iterable[bytes]:
-        """Refuse after the handshake: gevent-websocket makes it before it asks us."""
-        taken = take(environ, start_response)
-        if taken is None:
-            return []
-        with contextlib.suppress(OSError):
-            taken.socket.send(encode_close(code))
-        taken.socket.close()
-        return taken.let_go()
-
 
 def _handshake(environ: Environ) -> bytes:
     try:
@@ -302,6 +322,9 @@ def _handshake(environ: Environ) -> bytes:
         raise Refused(error.status, str(error), *error.headers) from None
 
 
-def _respond(start_response: StartResponse, status: str, headers: Headers, body: bytes) -> Iterable[bytes]:
-    start_response(status, [*headers, ("Content-Length", str(len(body))), ("Cache-Control", "no-store")])
-    return [body]
+def _passed(environ: Environ, body: bytes) -> dict[str, str]:
+    """Return what another worker needs to know of a request whose body was read."""
+    head = {key: value for key, value in kept(environ).items() if isinstance(value, str)}
+    if environ["REQUEST_METHOD"] == "POST":
+        return head | {"CONTENT_LENGTH": str(len(body))}
+    return head | {"CONTENT_LENGTH": str(environ.get("CONTENT_LENGTH") or "")}

@@ -226,7 +226,8 @@ def _roll_back(connection: Connection) -> None:
 
 def _begin(connection: Connection) -> None:
     if not driver(connection).in_transaction:
-        connection.exec_driver_sql(_BEGIN_WRITING)
+        writes = connection.get_execution_options().get("chatapp_write", True)  # see `migrate`
+        connection.exec_driver_sql(_BEGIN_WRITING if writes else "BEGIN")
 
 
 def _close(connection: Connection | None) -> None:

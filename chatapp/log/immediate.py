@@ -1,4 +1,5 @@
-"""`GroupCommit` for the store that never blocks, in memory: what is submitted is done at once."""
+"""What is submitted is done at once, where it is called: for the store in memory, which never blocks, and for
+processes that serve nobody, which may."""
 
 from __future__ import annotations
 
@@ -9,18 +10,18 @@ from typing import Any
 
 from chatapp.domain.messages import Draft
 from chatapp.errors import Internal, Refusal
-from chatapp.log.memory import MemoryStore
+from chatapp.log.store import Store
 from chatapp.log.writer import Job, closing
 
 logger = logging.getLogger("chatapp.log")
 
 
 class Immediate:
-    """The order of the calls is the log's order, so nothing ever waits."""
+    """Has the face of `GroupCommit`. The order of the calls is the log's order, so nothing ever waits."""
 
     waiting = 0
 
-    def __init__(self, store: MemoryStore, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
         self._closed = False
@@ -30,7 +31,8 @@ class Immediate:
         if self._closed:
             raise closing()
         try:
-            (outcome,) = self._store.append(None, (draft,), int(self._clock() * 1000))
+            with self._store.transaction(write=True) as tx:
+                (outcome,) = self._store.append(tx, (draft,), int(self._clock() * 1000))
         except Exception as error:  # noqa: BLE001 - logged, and the sender is told
             outcome = _refusal(error)
         _hand_on(then, outcome)
@@ -69,20 +71,23 @@ class Immediate:
             return _refusal(error)
 
     def _do(self, job: Job) -> Any:
-        if job.draft is not None:
-            return self._store.append(None, [job.draft], int(self._clock() * 1000))[0]
-        if job.visit is not None:
-            (visited,) = self._store.visit(None, [job.visit])
-            return visited if job.work is None else job.work(None, visited)
-        assert job.work is not None
-        return job.work(None)
+        with self._store.transaction(write=job.writes) as tx:
+            if job.draft is not None:
+                return self._store.append(tx, [job.draft], int(self._clock() * 1000))[0]
+            if job.visit is not None:
+                (visited,) = self._store.visit(tx, [job.visit])
+                return visited if job.work is None else job.work(tx, visited)
+            assert job.work is not None
+            return job.work(tx)
 
 
 def _refusal(error: Exception) -> Refusal:
     if isinstance(error, Refusal):
         return error
     logger.error("work on the store failed", exc_info=error)
-    return Internal()
+    refusal = Internal()
+    refusal.__cause__ = error
+    return refusal
 
 
 def _hand_on(then: Callable[[Any], None], outcome: Any) -> None:

@@ -8,14 +8,17 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from sqlalchemy import Connection
+
 from chatapp.domain.messages import Change, Draft, Item, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName
 from chatapp.errors import Refusal
 from chatapp.log.database import Database
 from chatapp.log.immediate import Immediate
 from chatapp.log.memory import MemoryStore
-from chatapp.log.sql import SqlStore
-from chatapp.log.store import Appended, Standing, Store, Visit, Visited
+from chatapp.log.roll import Roll
+from chatapp.log.sql import BorrowedStore, SqlStore
+from chatapp.log.store import Appended, Conversation, Standing, Store, Visit, Visited
 from chatapp.log.threads import Threads
 from chatapp.log.writer import GroupCommit, Job
 from chatapp.settings import Settings
@@ -59,6 +62,17 @@ class Entered:
 
 
 @dataclass(frozen=True, slots=True)
+class Followed:
+    """What a log holds after a place, complete up to `reached`; `last_seq` is the log's last place. `room`
+    is None if there is no such room."""
+
+    room: Room | None
+    items: Sequence[Item]
+    reached: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Preview:
     room: Room | None
     is_member: bool
@@ -85,15 +99,20 @@ class Log:
         clock: Callable[[], float] = time.time,
         observe: Callable[[int, float], None] = lambda size, seconds: None,
         soon: Callable[[Callable[[], None]], None] | None = None,
+        at_once: bool = False,
     ) -> None:
+        """Without `readers` everything is read where it is asked, and with `at_once` written, too. That
+        blocks, which only `MemoryStore` does not and a process that serves nobody may."""
         self._store = store
         self._clock = clock
         self._page_limit = page_limit
         self._catch_up = catch_up
         self._page_bytes = page_bytes
         self._threads = Threads(store, readers)
+        #: Who is where in which worker; None where nothing is shared with other processes.
+        self.roll = Roll(store, self._write, self._read) if isinstance(store, SqlStore) else None
         self._writer: GroupCommit | Immediate
-        if isinstance(store, MemoryStore):
+        if at_once or isinstance(store, MemoryStore):
             self._writer = Immediate(store, clock)
         else:
             self._writer = GroupCommit(
@@ -132,15 +151,19 @@ class Log:
         user: User,
         since: Since | None,
         then: Callable[[Entered], None] | None = None,
+        before: Callable[[Room], None] | None = None,
     ) -> Entered:
         """Make `user` a member of the room and return what was missed.
 
-        What is appended after `then` has run is not in it, and everything before is: whoever starts
-        to listen inside `then` misses nothing and gets nothing twice. The bulk is read beforehand, so
-        that a thousand clients that come back do not make the writer wait.
+        What is appended here after `then` has run is not in it, and everything before is: whoever starts
+        to listen inside `then` misses nothing and gets nothing twice. ``before(room)``, which may block, is
+        called before the room's place is looked at, for whoever has to listen to other processes, too. The
+        bulk is read beforehand, so that a thousand clients that come back do not make the writer wait.
         """
         found = self._read(lambda tx: self._preview(tx, name, user.id, since))
         room = found.room or self._open_room(name)
+        if before is not None:
+            before(room)
 
         def look_on(tx: Any, visited: Visited) -> Entered:
             missed = self._missed_by_now(tx, room, since, found.missed, visited.last_seq) if since else None
@@ -158,6 +181,25 @@ class Log:
             return Entered(room, last_seq, self._store.read_seq(tx, room.id, user.id), missed)
 
         return self._read(read)
+
+    def follow(self, room_id: int, after: int, then: Callable[[Followed | Refusal], None]) -> None:
+        """Have what follows a place read, and do not wait for it.
+
+        `then` gets it in the order of the commits: what this process has committed and is in it was handed
+        on before, and what is not in it will be handed on later. It must not block. Raises the refusal at
+        once where nothing is taken at all.
+        """
+
+        def read(tx: Any) -> Followed:
+            room = self._store.room(tx, room_id)
+            if room is None:
+                return Followed(None, [], 0, 0)
+            last_seq = self._store.head(tx, room_id).last_seq
+            items, reached = self._store.replay(tx, room_id, after, None, self._page_limit)
+            # Without items there is nothing up to the end, whatever was deleted there.
+            return Followed(room, items, reached or last_seq, last_seq)
+
+        self._writer.submit(Job(work=read, writes=False, then=then))
 
     def leave(self, room_id: int, user_id: int) -> None:
         """End a membership."""
@@ -179,9 +221,17 @@ class Log:
     # Users
 
     def claim_name(self, name: Name, user_id: int | None, is_held: Callable[[int, int], bool]) -> User:
-        """Give a guest a name; see `Store.claim_name`."""
+        """Give a guest a name; see `Store.claim_name`. Who is in a room in any process keeps theirs."""
         now = self._now()
-        return self._write(lambda tx: self._store.claim_name(tx, name, user_id, now, is_held))
+
+        def claim(tx: Any) -> User:
+            def is_kept(holder: int, seen_at: int) -> bool:
+                is_elsewhere = self.roll is not None and self.roll.is_anywhere(tx, holder)
+                return is_elsewhere or is_held(holder, seen_at)
+
+            return self._store.claim_name(tx, name, user_id, now, is_kept)
+
+        return self._write(claim)
 
     def sign_in(self, subject: str, name: Name) -> User:
         """Return the user of the site; see `Store.sign_in`. Writes only what is new."""
@@ -209,6 +259,18 @@ class Log:
     def check(self) -> None:
         """Raise the refusal if nothing can be read."""
         self._read(lambda tx: self._store.find_room(tx, ""))
+
+    def room(self, room_id: int) -> Room | None:
+        """Return the room with this id."""
+        return self._read(lambda tx: self._store.room(tx, room_id))
+
+    def heads(self, room_ids: Collection[int]) -> dict[int, int]:
+        """Return the last place in the log of each of these rooms."""
+        return self._read(lambda tx: self._store.heads(tx, room_ids))
+
+    def conversations(self, user_ids: Collection[int]) -> list[Conversation]:
+        """Return the conversations that these users have, each once or twice."""
+        return self._read(lambda tx: self._store.conversations(tx, user_ids))
 
     def find_room(self, key: str) -> Room | None:
         """Return the room with this key."""
@@ -362,24 +424,37 @@ def open_log(
 ) -> Log:
     """Return the log that ``[storage]`` and ``[history]`` describe. Opens nothing yet. For `observe` and
     `soon` see `GroupCommit`."""
-    store: Store
+    is_stored = settings.storage_url is not None
+    readers = settings.storage.readers if is_stored else 0
+    return _log(settings, _store(settings), readers=readers, observe=observe, soon=soon)
+
+
+def open_log_at_once(settings: Settings, connection: Connection | None = None) -> Log:
+    """Return the log for a process that serves nobody, in which each call is a transaction in the thread that
+    makes it; or, with a connection of the host's, a part of its transaction. Raises HostingError."""
+    reactions = settings.limits.reactions_per_message
+    store = (
+        _store(settings) if connection is None else BorrowedStore(connection, reactions_per_message=reactions)
+    )
+    return _log(settings, store, readers=0, at_once=True)
+
+
+def _store(settings: Settings) -> Store:
     url = settings.storage_url
     if url is None:
-        store = MemoryStore()
-    else:
-        database = Database(
-            url,
-            synchronous=settings.storage.synchronous,
-            busy_seconds=settings.storage.busy_seconds,
-        )
-        store = SqlStore(database, reactions_per_message=settings.limits.reactions_per_message)
+        return MemoryStore()
+    database = Database(
+        url, synchronous=settings.storage.synchronous, busy_seconds=settings.storage.busy_seconds
+    )
+    return SqlStore(database, reactions_per_message=settings.limits.reactions_per_message)
+
+
+def _log(settings: Settings, store: Store, **options: Any) -> Log:
     return Log(
         store,
-        readers=settings.storage.readers if url is not None else 0,
         max_waiting=settings.limits.waiting_writes,
         page_limit=settings.history.page_limit,
         catch_up=settings.history.catch_up,
         page_bytes=settings.history.page_bytes,
-        observe=observe,
-        soon=soon,
+        **options,
     )

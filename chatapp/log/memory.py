@@ -10,7 +10,7 @@ from itertools import count
 from chatapp.domain.messages import Draft, Entry, Item, Message, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName, name_key
 from chatapp.errors import NameTaken, NotFound, Refusal
-from chatapp.log.store import Appended, Head, Standing, Visit, Visited, new_user_id
+from chatapp.log.store import Appended, Conversation, Head, Standing, Visit, Visited, new_user_id
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -144,8 +144,23 @@ class MemoryStore:
         known = self._by_key.get(key)
         return None if known is None else known.room
 
+    def room(self, tx: None, room_id: int) -> Room | None:
+        known = self._rooms.get(room_id)
+        return None if known is None else known.room
+
     def room_ids(self, tx: None) -> Iterable[int]:
         return list(self._rooms)
+
+    def heads(self, tx: None, room_ids: Collection[int]) -> dict[int, int]:
+        return {room_id: self._rooms[room_id].last_seq for room_id in room_ids if room_id in self._rooms}
+
+    def conversations(self, tx: None, user_ids: Collection[int]) -> list[Conversation]:
+        wanted = set(user_ids)
+        return [
+            Conversation(room_id, known.last_seq, pair[0].id, pair[1].id)
+            for room_id, known in self._rooms.items()
+            if (pair := known.room.pair) is not None and wanted & {user.id for user in pair}
+        ]
 
     def is_member(self, tx: None, room_id: int, user_id: int) -> bool:
         return user_id in self._rooms[room_id].members

@@ -92,3 +92,22 @@ members = Table(
     Column("role", String(16), nullable=False),
     Column("read_seq", BigInteger, nullable=False),
 )
+
+#: The processes that serve this chat. `beat` counts up as long as its worker is alive.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("beat", BigInteger, nullable=False),
+)
+
+#: Who is in which room, by a connection to which worker. Rows of a worker that is gone are deleted by
+#: whoever notices; without foreign keys, for they are written with each join.
+presence = Table(
+    "presence",
+    metadata,
+    Column("room_id", Integer, primary_key=True, autoincrement=False),
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False, index=True),
+    Column("worker_id", String(16), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)

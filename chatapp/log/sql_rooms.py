@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    union_all,
     update,
 )
 
@@ -24,7 +25,7 @@ from chatapp.domain.messages import Kind, Room, User, conversation_key
 from chatapp.domain.names import RoomName
 from chatapp.log.compiled import Compiled
 from chatapp.log.schema import entries, members, rooms, users
-from chatapp.log.store import Standing, Visit, Visited
+from chatapp.log.store import Conversation, Standing, Visit, Visited
 
 _first, _second = users.alias("first"), users.alias("second")
 _rooms = (
@@ -38,6 +39,20 @@ _rooms = (
 )
 _find = Compiled(_rooms.where(rooms.c.key == bindparam("key")))
 _is_member = and_(members.c.room_id == bindparam("room"), members.c.user_id == bindparam("user"))
+_by_id = Compiled(_rooms.where(rooms.c.id == bindparam("id")))
+_listed = func.json_each(bindparam("rooms")).table_valued("value", name="listed")
+_heads = Compiled(select(rooms.c.id, rooms.c.last_seq).where(rooms.c.id.in_(select(_listed.c.value))))
+_owners = func.json_each(bindparam("users")).table_valued("value", name="owners")
+_conversation = select(rooms.c.id, rooms.c.last_seq, rooms.c.first_user_id, rooms.c.second_user_id)
+# Two look-ups, for of "one or the other" a database makes a search of the whole table.
+_conversations = Compiled(
+    union_all(
+        *(
+            _conversation.where(user.in_(select(_owners.c.value)))
+            for user in (rooms.c.first_user_id, rooms.c.second_user_id)
+        )
+    )
+)
 _find_member = Compiled(select(members.c.role).where(_is_member))
 _remove_member = Compiled(delete(members).where(_is_member))
 _read_seq = Compiled(select(members.c.read_seq).where(_is_member))
@@ -106,8 +121,19 @@ class SqlRooms:
         row = _find.row(tx, key=key)
         return None if row is None else _room(row)
 
+    def room(self, tx: Connection, room_id: int) -> Room | None:
+        row = _by_id.row(tx, id=room_id)
+        return None if row is None else _room(row)
+
     def room_ids(self, tx: Connection) -> Iterable[int]:
         return tx.scalars(select(rooms.c.id)).all()
+
+    def heads(self, tx: Connection, room_ids: Collection[int]) -> dict[int, int]:
+        return dict(_heads.rows(tx, rooms=json.dumps(list(room_ids))))
+
+    def conversations(self, tx: Connection, user_ids: Collection[int]) -> list[Conversation]:
+        rows = _conversations.rows(tx, users=json.dumps(list(user_ids)))
+        return [Conversation(*row) for row in rows]
 
     def is_member(self, tx: Connection, room_id: int, user_id: int) -> bool:
         return _find_member.row(tx, room=room_id, user=user_id) is not None

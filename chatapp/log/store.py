@@ -55,6 +55,15 @@ def new_user_id() -> int:
     return secrets.randbits(USER_ID_BITS)
 
 
+class Conversation(NamedTuple):
+    """A conversation: its room, the last place in its log, and the ids of its two users."""
+
+    room_id: int
+    last_seq: int
+    first_id: int
+    second_id: int
+
+
 class Visit(NamedTuple):
     """A user who comes into a room; `joins`: is not known to be a member yet."""
 
@@ -160,8 +169,17 @@ class Store(Protocol):
     def page_back(self, tx: Any, room_id: int, before: int | None, limit: int) -> list[Message]:
         """Return the last `limit` messages below `before`, ascending, without the changes."""
 
+    def room(self, tx: Any, room_id: int) -> Room | None:
+        """Return the room with this id."""
+
     def room_ids(self, tx: Any) -> Iterable[int]:
         """Return the ids of all rooms."""
+
+    def heads(self, tx: Any, room_ids: Collection[int]) -> dict[int, int]:
+        """Return the last place in the log of each of these rooms."""
+
+    def conversations(self, tx: Any, user_ids: Collection[int]) -> list[Conversation]:
+        """Return the conversations that these users have, each once or twice."""
 
     def trim(self, tx: Any, room_id: int, keep: int | None, since: int | None, limit: int) -> int:
         """Delete the start of a log: all but the last `keep` entries, and what was sent before

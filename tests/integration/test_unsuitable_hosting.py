@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from clients import wait_until
 from servers import HOSTINGS, PATIENCE_SECONDS, ROOT, running
 from visitors import failed_start
 
-SEVERAL_WORKERS = "two workers would not see each other's rooms. Start gunicorn with `-w 1`."
+NOTHING_SHARED = "start it with `-w 1`, or let the workers share a database"
 NO_GEVENT_WORKER = "start gunicorn with `-k gevent`, or keep this worker and run the chat beside it"
 NO_GEVENT = "chatapp runs on gevent, and this process does not"
 
@@ -45,19 +47,50 @@ def check_no_traceback(output: str) -> None:
     ],
     ids=["gevent", "--preload", "conf"],
 )
-def test_more_than_one_worker_is_refused_at_the_start(command: list[str], tmp_path: Path) -> None:
-    output = failed_start(command, tmp_path)
-    assert SEVERAL_WORKERS in output
+def test_more_than_one_worker_is_refused_at_the_start_if_nothing_is_stored(
+    command: list[str], tmp_path: Path
+) -> None:
+    output = failed_start(command, tmp_path, STORAGE_URL="none")
+    assert NOTHING_SHARED in output
     check_no_traceback(output)
 
 
-def test_several_workers_from_the_environment_are_refused_too(
+def test_several_workers_from_the_environment_are_refused_too_if_nothing_is_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", "2")
-    output = failed_start(HOSTINGS["gevent"], tmp_path)
-    assert SEVERAL_WORKERS in output
+    output = failed_start(HOSTINGS["gevent"], tmp_path, STORAGE_URL="none")
+    assert NOTHING_SHARED in output
     check_no_traceback(output)
+
+
+@pytest.mark.parametrize("options", [[], ["--preload"]], ids=["a worker", "--preload"])
+def test_a_second_worker_that_comes_later_answers_503_if_nothing_is_stored(
+    options: list[str], tmp_path: Path
+) -> None:
+    command = [*HOSTINGS["gevent"], *options]
+    with running(directory=tmp_path, command=command, STORAGE_URL="none") as server:
+        assert get(server.url, "/socket.io/?EIO=4&transport=polling").status_code == 200
+        os.kill(server.pid, signal.SIGTTIN)
+        wait_until(lambda: get(server.url, "/socket.io/?EIO=4&transport=polling").status_code == 503)
+        assert get(server.url, "/chat/health").ok
+    output = "".join(server.output)
+    assert NOTHING_SHARED in output
+    check_no_traceback(output)
+
+
+def test_workers_that_cannot_find_each_other_say_why_and_one_alone_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir(mode=0o755)
+    (tmp_path / "run").chmod(0o755)
+    for workers, status in (("1", 200), ("2", 503)):
+        command = [*HOSTINGS["conf"], "-w", workers]
+        with running(directory=tmp_path, command=command) as server:
+            answer = get(server.url, "/socket.io/?EIO=4&transport=polling")
+            assert answer.status_code == status
+            assert get(server.url, "/chat/health").ok
+        output = "".join(server.output)
+        assert "run is open to other users of this machine" in output
+        check_no_traceback(output)
 
 
 def test_tls_that_ends_in_our_worker_is_refused_at_the_start(tmp_path: Path) -> None:
@@ -67,6 +100,16 @@ def test_tls_that_ends_in_our_worker_is_refused_at_the_start(tmp_path: Path) -> 
     tls = [f"--certfile={files[0]}", f"--keyfile={files[1]}"]
     output = failed_start([*HOSTINGS["conf"], *tls], tmp_path)
     assert "let the proxy before it do that" in output
+    check_no_traceback(output)
+
+
+def test_tls_that_ends_in_one_of_several_workers_is_refused_at_the_start(tmp_path: Path) -> None:
+    files = [tmp_path / "cert.pem", tmp_path / "key.pem"]
+    for file in files:
+        file.touch()
+    tls = [f"--certfile={files[0]}", f"--keyfile={files[1]}"]
+    output = failed_start([*HOSTINGS["gevent"], *tls, "-w", "2"], tmp_path)
+    assert "cannot pass connections from worker to worker where TLS ends in gunicorn" in output
     check_no_traceback(output)
 
 

@@ -7,15 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import gevent
+
 from chatapp.auth import GuestTokens, SiteUser
+from chatapp.chat.attendance import Attendance
 from chatapp.chat.context import Context
+from chatapp.chat.distribution import Distribution
 from chatapp.chat.hooks import Hooks
 from chatapp.chat.people import People
 from chatapp.chat.reading import Reading
 from chatapp.chat.rooms import Rooms
 from chatapp.chat.speech import Speech
+from chatapp.cluster.bus import Bus, NoBus
 from chatapp.domain.presence import Presence
 from chatapp.handlers import Handlers
+from chatapp.housekeeping import Housekeeping
 from chatapp.log.log import Log
 from chatapp.log.memory import MemoryStore
 from chatapp.log.store import Store
@@ -83,6 +89,8 @@ class Parts:
     handlers: Handlers
     outbox: Outbox
     clock: Clock
+    attendance: Attendance | None
+    housekeeping: Housekeeping
 
     def call(self, sid: str, event: str, payload: Any) -> Any:
         """Send an event and return its acknowledgement."""
@@ -107,8 +115,9 @@ def put_together(
     *,
     store: Store | None = None,
     site_user: SiteUsers | None = None,
+    bus: Bus | None = None,
 ) -> Iterator[Parts]:
-    """Put the parts together, for guests unless `site_user` says who is who."""
+    """Put the parts together, for guests unless `site_user` says who is who; nothing is started."""
     settings = settings or Settings(limits=Limits(enabled=False))
     clock, outbox = Clock(), Outbox()
     log = Log(
@@ -120,22 +129,46 @@ def put_together(
         page_bytes=settings.history.page_bytes,
         clock=clock,
     )
+    composer = Composer(settings.message_types)
+    bus = bus or NoBus()
     context = Context(
         settings=settings,
         log=log,
         presence=Presence(settings.limits.leave_grace_seconds),
         delivery=outbox,
+        distribution=Distribution(
+            log=log,
+            bus=bus,
+            delivery=outbox,
+            composer=composer,
+            events=settings.events,
+            later=gevent.spawn_later,
+        ),
         hooks=Hooks(),
         rates=Rates(settings.limits),
         metrics=Metrics(),
-        composer=Composer(settings.message_types),
+        composer=composer,
         clock=clock,
     )
     tokens = None if site_user else GuestTokens(lambda: "a key of sixteen characters", 1)
     people = People(context, tokens=tokens, site_user=site_user)
     rooms = Rooms(context, people)
     handlers = Handlers(context, people, rooms, Speech(context), Reading(context))
+    attendance = None
+    if log.roll is not None:
+        attendance = Attendance(
+            log.roll,
+            context.presence,
+            bus,
+            on_arrival=rooms.has_arrived_elsewhere,
+            on_leave=rooms.has_left_elsewhere,
+            on_death=rooms.has_died_elsewhere,
+            follows=context.distribution.feed.follows,
+            clock=clock,
+        )
+        context.attended, context.look = attendance.wake, attendance.look
+    housekeeping = Housekeeping(context, rooms, attendance)
     try:
-        yield Parts(context, rooms, handlers, outbox, clock)
+        yield Parts(context, rooms, handlers, outbox, clock, attendance, housekeeping)
     finally:
         log.close()

@@ -51,7 +51,7 @@ OK: the defaults, there is no INI file
     users      guests
     storage    sqlite:///var/chatapp.db
     secret key will be made in var/secret_key
-    workers    one: chatapp serve, or gunicorn -k gevent -w 1 wsgi:app
+    workers    any number: chatapp serve, or gunicorn -k gevent -w 4 wsgi:app
 """
     )
 

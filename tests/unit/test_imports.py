@@ -26,7 +26,7 @@ LAYERS = [
     {"engine"},
     {"auth", "rates", "wire", "payloads"},
     {"chat"},
-    {"handlers", "housekeeping"},
+    {"handlers", "housekeeping", "voice"},
     {"web"},
     {"hosting"},
     {"server"},

@@ -19,12 +19,14 @@ def test_what_happened_is_counted_by_kind_and_code() -> None:
         metrics.entries.count(kind)
     metrics.refusals.count("not_in_room")
     metrics.ends.count("ping timeout")
+    metrics.handovers.count("sent")
     metrics.trimmed.inc(7)
     assert {
         'chatapp_entries_total{kind="message"} 2.0',
         'chatapp_entries_total{kind="edit"} 1.0',
         'chatapp_refusals_total{code="not_in_room"} 1.0',
         'chatapp_ends_total{why="ping timeout"} 1.0',
+        'chatapp_handed_over_total{outcome="sent"} 1.0',
         "chatapp_trimmed_entries_total 7.0",
     } <= set(lines(metrics))
 
@@ -51,6 +53,12 @@ def test_a_gauge_is_read_when_it_is_asked_for() -> None:
     waiting.pop()
     assert "chatapp_waiting 2.0" in lines(metrics)
     assert "# HELP chatapp_waiting What waits" in lines(metrics)
+
+
+def test_a_worker_says_whose_figures_these_are() -> None:
+    metrics = Metrics()
+    metrics.name_worker("0123abcd", 42)
+    assert 'chatapp_worker_info{pid="42",worker="0123abcd"} 1.0' in lines(metrics)
 
 
 def test_what_the_bus_carries_is_counted() -> None:

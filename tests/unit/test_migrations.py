@@ -127,6 +127,6 @@ def test_processes_that_start_at_once_on_a_new_database_make_it_once(tmp_path: P
         process.stdin.close()  # now, all of them
         process.stdin = None
     outputs = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
-    assert outputs == [("['0001']\n", "")] * 3
+    assert outputs == [("['0002']\n", "")] * 3
     with closing(sqlite3.connect(tmp_path / "chat.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
