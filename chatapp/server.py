@@ -147,7 +147,6 @@ class ChatServer:
         self.sio.on("connect", self._handlers.connect)
         self.sio.on("disconnect", self._handlers.disconnect)
         self.sio.dispatcher = self._handlers
-        self._bus = self._open_bus()
         presence = context.presence
         self.metrics.gauge("chatapp_connections", "Clients connected", presence.connections)
         self.metrics.gauge("chatapp_users", "Users connected", lambda: len(presence.user_ids()))

@@ -29,6 +29,5 @@ class BusBridge:
         self._bus.publish([EVERYONE], MARK + HostPacket.json.dumps(data).encode())
 
     def take(self, payload: bytes) -> None:
-        """Have done what another worker published; no-op for payloads of other kinds. Does not block."""
-        if payload.startswith(MARK):
-            self._manager.take_json(payload[len(MARK) :])
+        """Have done what another worker published. Does not block."""
+        self._manager.take_json(payload[len(MARK) :])

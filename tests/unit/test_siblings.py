@@ -35,6 +35,11 @@ from chatapp.cluster.siblings import SiblingBus
 from servers import PATIENCE_SECONDS, ROOT
 
 
+def id_of(name: str) -> str:
+    """Return the worker's id that stands for a name."""
+    return name.encode().hex()[:8].ljust(8, "0")
+
+
 class Worker:
     """A bus and what it heard."""
 
@@ -44,7 +49,7 @@ class Worker:
         self.bus = SiblingBus(Directory(path))
         self.bus.on_payload = self.got.append
         self.bus.on_doubt = self._doubt
-        self.bus.start(worker_id)
+        self.bus.start(id_of(worker_id))
 
     def _doubt(self) -> None:
         self.doubts += 1
@@ -82,7 +87,7 @@ def stranger(path: Path, worker_id: str) -> socket.socket:
     """Return a connection to a worker from nobody yet."""
     directory = Directory(path)
     directory.open()
-    connection = directory.connect(worker_id, PURPOSE)
+    connection = directory.connect(id_of(worker_id), PURPOSE)
     directory.close()
     assert connection is not None
     return connection
@@ -92,14 +97,14 @@ def test_who_starts_alone_is_alone_and_needs_no_time(make: Make, path: Path) -> 
     one = make("one")
     assert one.bus.is_alone
     one.bus.publish(["r1"], b"x")
-    assert [entry.name for entry in path.iterdir()] == ["one.bus"]
+    assert [entry.name for entry in path.iterdir()] == [f"{id_of('one')}.bus"]
     two = make("two")
     assert not one.bus.is_alone and not two.bus.is_alone
     assert one.bus.counts.links == two.bus.counts.links == 1
     two.bus.close()
     until(lambda: one.bus.is_alone)
     assert one.bus.counts.links == 0
-    assert [entry.name for entry in path.iterdir()] == ["one.bus"]
+    assert [entry.name for entry in path.iterdir()] == [f"{id_of('one')}.bus"]
 
 
 def test_a_worker_that_comes_or_goes_is_a_reason_for_doubt(make: Make) -> None:
@@ -124,11 +129,11 @@ def test_workers_that_start_at_once_know_each_other(make: Make) -> None:
 def test_the_socket_of_a_killed_worker_is_removed(make: Make, path: Path) -> None:
     path.mkdir(mode=0o700)
     left = socket.socket(socket.AF_UNIX)
-    left.bind(str(path / "dead.bus"))
+    left.bind(str(path / f"{id_of('dead')}.bus"))
     left.close()
     one = make("one")
     assert one.bus.is_alone
-    assert not (path / "dead.bus").exists()
+    assert not (path / f"{id_of('dead')}.bus").exists()
 
 
 def test_one_round_of_the_loop_leaves_in_one_write(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
