@@ -127,7 +127,7 @@ def test_what_two_make_at_once_is_there_once_and_both_have_it(store: SqlStore) -
     for thread in threads:
         thread.join()
     assert len(rooms) == 2 and rooms[0] == rooms[1]
-    assert len(attempts) == 3
+    assert len(attempts) in (2, 3)  # one may have been so slow as to see what the other had made
 
 
 def test_a_read_sees_one_moment_of_the_database_whatever_is_written_meanwhile(store: SqlStore) -> None:
