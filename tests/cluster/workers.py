@@ -16,7 +16,7 @@ from servers import PATIENCE_SECONDS, ServerProcess
 WORKERS = (1, 2, 4)
 
 #: How many hosts there are at a time, in `test_hosts`.
-HOSTS = (1,)
+HOSTS = (1, 2)
 
 #: The ways of hosting that can have several.
 HOSTINGS = ("conf", "gevent")

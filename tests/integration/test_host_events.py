@@ -14,7 +14,7 @@ import requests
 
 from clients import Chatter, wait_until
 from servers import PATIENCE_SECONDS, ServerProcess, running
-from valkey import Valkey, valkey
+from valkey_server import ValkeyServer, valkey
 
 PROGRAM = [sys.executable, str(Path(__file__).parents[1] / "chat_host.py")]
 
@@ -28,13 +28,13 @@ emitter.emit("picture", [b"\\x00\\xff", {"a": 1}], room=sys.argv[2])
 
 
 @pytest.fixture(scope="module")
-def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    with valkey(tmp_path_factory.mktemp("valkey")) as server:
+def bus() -> Iterator[ValkeyServer]:
+    with valkey() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def hosts(bus: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
+def hosts(bus: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(
@@ -121,7 +121,7 @@ def test_a_client_of_the_other_process_can_be_disconnected(
 
 
 def test_a_script_with_pythonsocketios_own_manager_reaches_all(
-    bus: Valkey, hosts: list[ServerProcess], listeners: list[Listener]
+    bus: ValkeyServer, hosts: list[ServerProcess], listeners: list[Listener]
 ) -> None:
     command = [sys.executable, "-c", SCRIPT, bus.url, listeners[1].sid]
     subprocess.run(command, check=True, timeout=PATIENCE_SECONDS)
@@ -130,7 +130,9 @@ def test_a_script_with_pythonsocketios_own_manager_reaches_all(
     assert listeners[1].heard == [{"from": "a script"}, [b"\x00\xff", {"a": 1}]]
 
 
-def test_a_script_reaches_the_clients_of_a_server_that_stands_alone(bus: Valkey, tmp_path: Path) -> None:
+def test_a_script_reaches_the_clients_of_a_server_that_stands_alone(
+    bus: ValkeyServer, tmp_path: Path
+) -> None:
     with running("serve", tmp_path, CLUSTER_BUS=bus.url, WEB_METRICS="yes") as server:
         listener = Listener(server.url)
         with listener.chatter:
