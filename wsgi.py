@@ -1,8 +1,13 @@
 """The chat as a WSGI application: ``gunicorn -k gevent wsgi:app``."""
 
+import warnings
+
 from gevent import monkey
 
-monkey.patch_all()
+# The worker patches the rest. In gunicorn itself, where --preload brings us, that would take the signal away
+# which tells of a worker's end.
+monkey.patch_all(os=False, signal=False)
+warnings.filterwarnings("ignore", "Patching more than once", monkey.MonkeyPatchWarning)
 
 from chatapp import create_app  # noqa: E402  (everything else is imported after patching)
 

@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from clients import TRANSPORTS, Chatter, wait_until
+from cluster.workers import await_workers, kill_worker, worker_pids
 from protocol_peer import hosted
 from raw_polling import Exchange, RawPolling, knock, request
 from raw_websocket import RawWebSocket
@@ -392,6 +393,20 @@ def test_a_reload_ends_all_sessions_and_their_clients_go_on_at_once(tmp_path: Pa
         assert server.stop() == 0
         assert sockets(tmp_path) == set()
     assert not re.search("Traceback|Warning", "".join(server.output)), server.output
+
+
+@pytest.mark.parametrize("name", [name for name in SEVERAL if "--preload" in name])
+def test_gunicorn_replaces_a_worker_that_is_gone_also_when_it_has_loaded_us_itself(
+    name: str, tmp_path: Path
+) -> None:
+    with running(directory=tmp_path, command=SEVERAL[name]) as server:
+        await_workers(server, 3)
+        before = worker_pids(server)
+        kill_worker(server, before[0])
+        wait_until(lambda: len(worker_pids(server)) == 3, "another worker")
+        await_workers(server, 3)
+        assert len(set(before) & set(worker_pids(server))) == 2
+        assert not [line for line in server.output if "Warning" in line]
 
 
 class Persistent:
