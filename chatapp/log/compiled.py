@@ -48,7 +48,9 @@ class Compiled:
         dialect = tx.dialect
         compiled = self._sql.get(dialect.name)
         if compiled is None:
-            made: Any = self._statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+            # A host's own engine may want its parameters by name.
+            positional = dialect if dialect.positional else type(dialect)(paramstyle="format")  # type: ignore[call-arg]
+            made: Any = self._statement.compile(dialect=positional)  # type: ignore[attr-defined]
             constants = {name: value for name, value in made.params.items() if value is not None}
             processors = {
                 name: process
@@ -62,11 +64,11 @@ class Compiled:
 def execute(tx: Connection, sql: str, values: Sequence[Any] = ()) -> Any:
     """Have the driver itself execute `sql`, with parameters as it writes them; return its cursor."""
     connection = driver(tx)
-    if tx.dialect.driver == "pymysql":  # the one of the drivers whose connections do not execute
-        cursor = connection.cursor()
-        cursor.execute(sql, values)
-        return cursor
-    return connection.execute(sql, values)
+    if tx.dialect.name == "sqlite":
+        return connection.execute(sql, values)
+    cursor = connection.cursor()
+    cursor.execute(sql, values)
+    return cursor
 
 
 def driver(tx: Connection) -> Any:

@@ -65,10 +65,15 @@ def settled(server: ServerProcess) -> dict[str, int]:
 
 
 def check_released(
-    server: ServerProcess, base: dict[str, int], *, spare_objects: int, spare_bytes: int = SPARE_BYTES
+    server: ServerProcess,
+    base: dict[str, int],
+    *,
+    spare_objects: int,
+    spare_bytes: int = SPARE_BYTES,
+    seconds: float = RELEASE_SECONDS,
 ) -> dict[str, int]:
     """Check that the server comes back to `base` in time; return the last count."""
-    deadline = time.monotonic() + RELEASE_SECONDS
+    deadline = time.monotonic() + seconds
     allowed = {
         "descriptors": base["descriptors"] + SPARE,
         "greenlets": base["greenlets"] + SPARE,
