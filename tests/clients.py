@@ -78,6 +78,7 @@ class Chatter:
         *,
         auth: Any = None,
         headers: dict[str, str] | None = None,
+        wait_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.received: list[tuple[str, Any]] = []
         self.token: str | None = None
@@ -89,7 +90,7 @@ class Chatter:
             transports=TRANSPORTS[transport],
             auth=auth,
             headers=headers or {},
-            wait_timeout=PATIENCE_SECONDS,
+            wait_timeout=wait_seconds,
         )
 
     def __enter__(self) -> Chatter:

@@ -21,8 +21,8 @@ from chatapp.log.sql_workers import Elsewhere, Place, checksum
 logger = logging.getLogger("chatapp.attendance")
 
 #: A worker whose beat stands still for so long is gone, and its users with it, unless they came back
-#: elsewhere: clients that lose a worker come back within 5 seconds.
-LEASE_SECONDS = 10.0
+#: elsewhere: clients that lose a worker come back within 5 seconds, once there is one that takes them.
+LEASE_SECONDS = 15.0
 BEAT_SECONDS = 2.0
 #: Until another try, when the database could not be asked.
 RETRY_SECONDS = 1.0

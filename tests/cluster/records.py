@@ -258,14 +258,15 @@ def _faults_of_stream(own: list[Record], room: Room) -> Iterator[str]:
 
 
 def _faults_of_announcements(own: list[Record], is_steady: bool, nobody_leaves: bool) -> Iterator[str]:
-    """Whoever is announced was not announced before, unless this connection is a new one."""
+    """Whoever is announced was not announced before, unless this connection is a new one; where some may
+    leave, who left and came back at once is announced as here."""
     announced: set[str] = set()
     for record in own:
         if record["what"] == "join":
             announced = set()
         elif record["what"] == "presence":
             for name in record["joined"]:
-                if name in announced:
+                if name in announced and nobody_leaves:
                     yield f"{name} joined twice"
                 announced.add(name)
             for name in record["left"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from chatapp.chat.attendance import LEASE_SECONDS
 from clients import wait_until
 from cluster.workers import await_workers, kill_worker, pid_of, worker_of
 from party import Guest, Party, heard
@@ -12,8 +13,6 @@ from servers import PATIENCE_SECONDS, ServerProcess, running
 
 TABS = 3
 
-#: How long a worker that is killed counts as there, and how long its users may take to come back.
-LEASE_SECONDS = 10
 GRACE_SECONDS = 0.5
 
 SETTINGS = {"LIMITS_ENABLED": "no", "LIMITS_LEAVE_GRACE_SECONDS": str(GRACE_SECONDS)}

@@ -49,9 +49,9 @@ def is_told_of_restart(client: Chatter) -> bool:
 
 
 def come_back(url: str) -> Chatter | None:
-    """Return a client, None while the old workers still turn newcomers away."""
+    """Return a client, None while old workers turn newcomers away, or let them in just before their end."""
     try:
-        return Chatter(url)
+        return Chatter(url, wait_seconds=1)
     except socketio.exceptions.ConnectionError:
         return None
 
