@@ -1,14 +1,15 @@
-"""The chat's own pages: what runs here, whether it is well, and its metrics."""
+"""The chat's own pages: what runs here, whether it is well, its metrics; and what scripts load."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Blueprint, Response, abort, jsonify, render_template, request
+from flask import Blueprint, Response, abort, jsonify, render_template, request, send_from_directory
 
 from chatapp.errors import Refusal
 from chatapp.metrics import Metrics
 from chatapp.settings import Settings
+from chatapp.web import assets
 
 
 def make_blueprint(settings: Settings, metrics: Metrics, check_storage: Callable[[], None]) -> Blueprint:
@@ -32,5 +33,12 @@ def make_blueprint(settings: Settings, metrics: Metrics, check_storage: Callable
         if not settings.web.metrics:
             abort(404)
         return Response(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    # Not called static: at the root of a site that is the site's own folder.
+    @blueprint.get("/assets/<path:filename>")
+    def asset(filename: str) -> Response:
+        if filename in assets.libraries() and not (assets.FOLDER / filename).is_file():
+            return Response(assets.missing(), 503, content_type="text/plain; charset=utf-8")
+        return send_from_directory(assets.FOLDER, filename)
 
     return blueprint
