@@ -1,4 +1,4 @@
-"""What pages get over plain HTTP: the scripts."""
+"""What pages get over plain HTTP: the vocabulary, to whoever may connect, and the scripts."""
 
 from __future__ import annotations
 
@@ -10,16 +10,59 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from chatapp import ChatServer, Settings
-from chatapp.settings import Web
+from chatapp.settings import App, Auth, Events, Limits, MessageTypes, Web
 from chatapp.web import assets
 
+PARTNER = "https://partner.example"
 
-def visit(settings: Settings, path: str, **options: object) -> TestResponse:
+
+def visit(settings: Settings, path: str = "/chat/vocabulary", **options: object) -> TestResponse:
     site = flask.Flask("site")
     ChatServer(settings).init_app(site, realtime=False)
     with Client(site).get(path, **options) as answer:
         answer.get_data()  # and then the file, if it is one, is closed
     return answer
+
+
+def test_the_vocabulary_says_what_things_are_called_and_how_much_of_them_there_may_be() -> None:
+    settings = Settings(
+        app=App(socketio_path="/talk"),
+        events=Events(newmsg="say", joinroom="enter"),
+        message_types=MessageTypes(generic="public"),
+        limits=Limits(message_characters=77),
+    )
+    told = visit(settings).json or {}
+    assert told["socketio_path"] == "/talk"
+    assert told["events"] == settings.events.model_dump()
+    assert (told["events"]["newmsg"], told["events"]["joinroom"]) == ("say", "enter")
+    assert told["message_types"] == {"generic": "public", "private": "private", "notice": "notice"}
+    assert told["auth"] == {"mode": "guest", "guests": True}
+    assert told["limits"]["message_characters"] == 77
+    assert (told["limits"]["history_page"], told["limits"]["history_page_limit"]) == (50, 200)
+    assert all(isinstance(limit, int) for limit in told["limits"].values())
+
+
+def test_users_of_a_site_do_not_name_themselves() -> None:
+    told = visit(Settings(auth=Auth(mode="flask", site_secret_key="not to be told"))).json or {}
+    assert told["auth"] == {"mode": "flask", "guests": False}
+    assert "not to be told" not in str(told)
+
+
+def test_below_the_path_of_a_site_the_sockets_are_below_it_too() -> None:
+    told = visit(Settings(), base_url="http://site.example/deep/down/").json or {}
+    assert told["socketio_path"] == "/deep/down/socket.io"
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_allowed"),
+    [(PARTNER, True), ("http://localhost", True), ("https://evil.example", False), ("null", False)],
+)
+def test_the_pages_that_may_connect_may_read_it(origin: str, is_allowed: bool) -> None:
+    answer = visit(Settings(app=App(allowed_origins=(PARTNER,))), headers={"Origin": origin})
+    assert answer.status_code == 200
+    assert answer.headers.get("Access-Control-Allow-Origin") == (origin if is_allowed else None)
+    assert "Origin" in answer.vary
+    assert answer.headers["Cache-Control"] == "no-cache"
 
 
 @pytest.mark.parametrize("name", assets.libraries())
