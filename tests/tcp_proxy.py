@@ -36,6 +36,7 @@ class TcpProxy:
         self._links: set[_Link] = set()
         self._lock = threading.RLock()
         self._is_swallowing = False
+        self._is_blocking = False
         self._ended = False
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -70,6 +71,17 @@ class TcpProxy:
             for link in list(self._links):
                 self._end(link, gently=False)
 
+    def block(self) -> None:
+        """End all connections with RST, and any new one until `unblock`."""
+        with self._lock:
+            self._is_blocking = True
+            self.cut()
+
+    def unblock(self) -> None:
+        """Let connections through again."""
+        with self._lock:
+            self._is_blocking = False
+
     def _run(self) -> None:
         while True:
             ready = self._selector.select()
@@ -84,6 +96,9 @@ class TcpProxy:
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
+        if self._is_blocking:
+            reset(client)
+            return
         try:
             server = socket.create_connection(("127.0.0.1", self._port))
         except OSError:

@@ -51,7 +51,7 @@ def make_blueprint(
     # Not called static: at the root of a site that is the site's own folder.
     @blueprint.get("/assets/<path:filename>")
     def asset(filename: str) -> Response:
-        if filename in assets.libraries() and not (assets.FOLDER / filename).is_file():
+        if not (assets.FOLDER / filename).is_file() and filename in assets.libraries():
             return Response(assets.missing(), 503, content_type="text/plain; charset=utf-8")
         return send_from_directory(assets.FOLDER, filename)
 

@@ -116,7 +116,7 @@ class Environment:
         assert self.folder().is_relative_to(home)
         run(self.python, "-I", "-m", "chatapp", "check", cwd=self._folder)
         with self.serving() as url:
-            for name in libraries():
+            for name in (*libraries(), "chatapp.js"):
                 answer = requests.get(f"{url}/chat/assets/{name}", timeout=PATIENCE_SECONDS)
                 assert (answer.status_code, answer.content) == (200, (FOLDER / name).read_bytes())
 
