@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The name holds which Python made the environment: with another one it is made anew.
 MADE := $(VENV)/made-by-$(subst /,-,$(PYTHON))
-PACKAGING := setup.cfg setup.py constraints.txt
+PACKAGING := setup.cfg setup.py constraints.txt chatapp/web/npm/package.json chatapp/web/npm/package-lock.json
 NODE_MODULES := tests/node/node_modules/.package-lock.json
 BENCH_MODULES := benchmarks/node/node_modules/.package-lock.json
 # Node.js has a list of certificate authorities of its own; the machine's may know one more.
@@ -42,6 +42,7 @@ bench-all: bench
 	$(BIN)/python -m benchmarks.bounds $(ARGS)
 
 clean:
+	rm -rf chatapp/web/static/vendor
 	rm -rf $(VENV) tests/node/node_modules benchmarks/node/node_modules build dist chatapp.egg-info
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 

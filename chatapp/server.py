@@ -216,7 +216,9 @@ class ChatServer:
             )
         app.extensions["chatapp"] = self
         self._app = self._site_auth.app = app
-        app.register_blueprint(make_blueprint(self.settings, self.metrics, self._context.log.check))
+        app.register_blueprint(
+            make_blueprint(self.settings, self.metrics, self._origins, self._context.log.check)
+        )
         if realtime:
             hosting.check_gunicorn(is_stored=self.settings.storage_url is not None)
             app.wsgi_app = self._beside(app.wsgi_app)  # type: ignore[method-assign]

@@ -44,6 +44,7 @@ class TcpProxy:
         self._delay_seconds = 0.0
         #: What is on its way with a delay: when it is due, and what `_send` needs.
         self._late: deque[tuple[float, _Link, socket.socket, bytes]] = deque()
+        self._is_blocking = False
         self._ended = False
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -105,6 +106,17 @@ class TcpProxy:
         with self._lock:
             self._delay_seconds = seconds
 
+    def block(self) -> None:
+        """End all connections with RST, and any new one until `unblock`."""
+        with self._lock:
+            self._is_blocking = True
+            self.cut()
+
+    def unblock(self) -> None:
+        """Let connections through again."""
+        with self._lock:
+            self._is_blocking = False
+
     def _run(self) -> None:
         while True:
             due = self._late[0][0] if self._late else None
@@ -124,6 +136,9 @@ class TcpProxy:
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
+        if self._is_blocking:
+            reset(client)
+            return
         try:
             server = socket.create_connection(self._server)
         except OSError:

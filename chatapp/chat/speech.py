@@ -84,8 +84,9 @@ class Speech:
         target_seq: int | None = None,
         more: Wire | None = None,
     ) -> None:
-        """Send the text on its way; `ack` gets the receipt, with `more`, once it is committed."""
-        user = self._context.user_of(connection)
+        """Send the text on its way; `ack` gets the receipt, with `more`, once it is committed. Whoever says
+        something hears it from nobody else: if it is stored as another text, the receipt holds that."""
+        user, said = self._context.user_of(connection), text
         if kind in _WITH_TEXT:
             text = self._approve(room, user, text, is_edit=kind is Kind.EDIT)
         draft = Draft(room, user, kind, text, target_seq, parse_client_id(client_id))
@@ -97,6 +98,8 @@ class Speech:
                 return
             wire = receipt(room, outcome.entry)
             answer = wire if more is None else wire | more
+            if outcome.entry.text != said:
+                answer = answer | {"message": outcome.entry.text}
 
             def done() -> None:
                 connection.appending -= 1

@@ -14,6 +14,7 @@ from chatapp.cluster.buses import missing_package
 from chatapp.errors import SettingsError
 from chatapp.secret import find_secret_key, secret_file
 from chatapp.settings import Settings
+from chatapp.web import assets
 
 _USERS = {"guest": "guests", "flask": "the site's login", "custom": "the site's own function"}
 
@@ -48,6 +49,8 @@ def _faults_here(settings: Settings) -> Iterator[str]:
         find_secret_key(settings)
     except SettingsError as error:
         yield from error.faults
+    if sentence := assets.missing():
+        yield sentence
 
 
 def _unwritable(directory: Path, setting: str) -> Iterator[str]:

@@ -117,8 +117,15 @@ def test_a_text_of_the_greatest_length_gets_through_whole(party: Party) -> None:
 
 def test_a_text_is_normalized(party: Party) -> None:
     ann, bob = party.guests("ann", "bob")
-    ann.say("\n\n  cafe\u0301\r\nsecond\u2028third  \n")
-    bob.wait_for_texts([unicodedata.normalize("NFC", "  cafe\u0301\nsecond\nthird")])
+    stored = unicodedata.normalize("NFC", "  cafe\u0301\nsecond\nthird")
+    said = "\n\n  cafe\u0301\r\nsecond\u2028third  \n"
+    answer = ann.say(said, client_id="c-1")
+    bob.wait_for_texts([stored])
+    assert answer["message"] == stored
+    assert ann.say(said, client_id="c-1") == answer
+    changed = ann.call("edit message", {"room": party.room, "seq": answer["seq"], "message": " other \r"})
+    assert changed["message"] == " other"
+    assert "message" not in ann.say("as it is")
 
 
 @pytest.mark.parametrize(

@@ -173,3 +173,12 @@ def test_help_loads_nothing_that_it_does_not_need() -> None:
         check=True,
     )
     assert loaded.stdout == b"set()\n"
+
+
+def test_libraries_that_the_pages_lack_are_a_fault(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatapp.web.assets.FOLDER", tmp_path)
+    (fault,) = faults_of(check())
+    assert "The pages of the chat lack vendor/jquery.js, " in fault
+    assert fault.endswith("or run `python setup.py assets` where it lies.")

@@ -1,0 +1,97 @@
+"""What pages get over plain HTTP: the vocabulary, to whoever may connect, and the scripts."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import flask
+import pytest
+from werkzeug.test import Client, TestResponse
+
+from chatapp import ChatServer, Settings
+from chatapp.settings import App, Auth, Events, Limits, MessageTypes, Web
+from chatapp.web import assets
+
+PARTNER = "https://partner.example"
+
+
+def visit(settings: Settings, path: str = "/chat/vocabulary", **options: object) -> TestResponse:
+    site = flask.Flask("site")
+    ChatServer(settings).init_app(site, realtime=False)
+    with Client(site).get(path, **options) as answer:
+        answer.get_data()  # and then the file, if it is one, is closed
+    return answer
+
+
+def test_the_vocabulary_says_what_things_are_called_and_how_much_of_them_there_may_be() -> None:
+    settings = Settings(
+        app=App(socketio_path="/talk"),
+        events=Events(newmsg="say", joinroom="enter"),
+        message_types=MessageTypes(generic="public"),
+        limits=Limits(message_characters=77),
+    )
+    told = visit(settings).json or {}
+    assert told["socketio_path"] == "/talk"
+    assert told["events"] == settings.events.model_dump()
+    assert (told["events"]["newmsg"], told["events"]["joinroom"]) == ("say", "enter")
+    assert told["message_types"] == {"generic": "public", "private": "private", "notice": "notice"}
+    assert told["auth"] == {"mode": "guest", "guests": True}
+    assert told["limits"]["message_characters"] == 77
+    assert (told["limits"]["history_page"], told["limits"]["history_page_limit"]) == (50, 200)
+    assert all(isinstance(limit, int) for limit in told["limits"].values())
+
+
+def test_users_of_a_site_do_not_name_themselves() -> None:
+    told = visit(Settings(auth=Auth(mode="flask", site_secret_key="not to be told"))).json or {}
+    assert told["auth"] == {"mode": "flask", "guests": False}
+    assert "not to be told" not in str(told)
+
+
+def test_below_the_path_of_a_site_the_sockets_are_below_it_too() -> None:
+    told = visit(Settings(), base_url="http://site.example/deep/down/").json or {}
+    assert told["socketio_path"] == "/deep/down/socket.io"
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_allowed"),
+    [(PARTNER, True), ("http://localhost", True), ("https://evil.example", False), ("null", False)],
+)
+def test_the_pages_that_may_connect_may_read_it(origin: str, is_allowed: bool) -> None:
+    answer = visit(Settings(app=App(allowed_origins=(PARTNER,))), headers={"Origin": origin})
+    assert answer.status_code == 200
+    assert answer.headers.get("Access-Control-Allow-Origin") == (origin if is_allowed else None)
+    assert "Origin" in answer.vary
+    assert answer.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("name", assets.libraries())
+def test_the_libraries_are_served_at_any_prefix(name: str) -> None:
+    for prefix in ("/chat", "/talk/here", ""):
+        answer = visit(Settings(web=Web(prefix=prefix)), f"{prefix}/assets/{name}")
+        assert answer.data == (assets.FOLDER / name).read_bytes()
+        assert answer.content_type.startswith("text/javascript" if name.endswith("js") else "text/plain")
+        again = visit(
+            Settings(web=Web(prefix=prefix)),
+            f"{prefix}/assets/{name}",
+            headers={"If-None-Match": answer.headers["ETag"]},
+        )
+        assert again.status_code == 304
+
+
+@pytest.mark.parametrize("path", ["none.js", "../blueprint.py", "..%2fblueprint.py", "vendor/"])
+def test_nothing_else_is_served(path: str) -> None:
+    assert visit(Settings(), f"/chat/assets/{path}").status_code == 404
+
+
+def test_where_libraries_are_missing_a_sentence_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(assets.FOLDER, tmp_path / "static")
+    (tmp_path / "static" / "vendor" / "jquery.js").unlink()
+    monkeypatch.setattr(assets, "FOLDER", tmp_path / "static")
+    answer = visit(Settings(), "/chat/assets/vendor/jquery.js")
+    assert answer.status_code == 503
+    assert answer.text == assets.missing()
+    assert answer.text.startswith("The pages of the chat lack vendor/jquery.js, which the installation takes")
+    assert visit(Settings(), "/chat/assets/vendor/socket.io.js").status_code == 200
