@@ -352,6 +352,12 @@ class Web(Section):
     ini_name = "web"
 
     prefix: UrlPath = Field(default="/chat", description="Path of the chat's pages; `/`: the root")
+    room: Line = Field(
+        default="lobby",
+        min_length=1,
+        max_length=100,
+        description="The room into which the page brings whoever comes without the name of one",
+    )
     metrics: bool = Field(
         default=False,
         description="Whether there is a page of figures for Prometheus; keep it from the public",

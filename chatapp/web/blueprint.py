@@ -1,16 +1,17 @@
-"""The chat's own pages: what runs here, whether it is well, its metrics; and what scripts load."""
+"""The chat's own pages: where people chat, whether it is well, its metrics; and what scripts load."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Blueprint, Response, abort, jsonify, render_template, request, send_from_directory
+from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
 
 from chatapp.engine.origins import Origins
 from chatapp.errors import Refusal
 from chatapp.metrics import Metrics
 from chatapp.settings import Settings
 from chatapp.web import assets
+from chatapp.web.page import chat_page
 from chatapp.web.vocabulary import vocabulary
 
 
@@ -21,8 +22,8 @@ def make_blueprint(
     blueprint = Blueprint("chatapp", __name__, url_prefix=settings.web.prefix, template_folder="templates")
 
     @blueprint.get("/")
-    def about() -> str:
-        return render_template("chatapp/about.html", url=request.host_url.rstrip("/"), settings=settings)
+    def page() -> Response:
+        return chat_page(settings)
 
     @blueprint.get("/health")
     def health() -> tuple[Response, int]:

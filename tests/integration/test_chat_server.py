@@ -387,7 +387,7 @@ def test_the_root_leads_to_the_page_and_a_site_keeps_its_own(prefix: str, tmp_pa
     alone = create_app(settings).test_client()
     answer = alone.get("/")
     assert (answer.status_code, answer.location) == (302, f"{prefix}/")
-    assert "The chat server is running" in alone.get(answer.location).text
+    assert "chatapp.js" in alone.get(answer.location).text
     site = flask.Flask("site")
     ChatServer(settings).init_app(site)
     assert site.test_client().get("/").status_code == 404

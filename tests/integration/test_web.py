@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from werkzeug.test import Client, TestResponse
 
 from chatapp import ChatServer, Settings
 from chatapp.settings import App, Auth, Events, Limits, MessageTypes, Web
-from chatapp.web import assets
+from chatapp.web import assets, page
 
 PARTNER = "https://partner.example"
 
@@ -95,3 +97,34 @@ def test_where_libraries_are_missing_a_sentence_says_so(
     assert answer.text == assets.missing()
     assert answer.text.startswith("The pages of the chat lack vendor/jquery.js, which the installation takes")
     assert visit(Settings(), "/chat/assets/vendor/socket.io.js").status_code == 200
+
+
+def test_the_page_is_in_the_language_of_the_browser_and_lets_nothing_in() -> None:
+    answer = visit(
+        Settings(web=Web(prefix="/talk", room="plenum")), "/talk/", headers={"Accept-Language": "de-CH"}
+    )
+    assert '<html lang="de">' in answer.text
+    assert "Accept-Language" in answer.vary
+    assert answer.headers["Cache-Control"] == "no-store"
+    policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
+    (nonce,) = set(re.findall(r'nonce="([^"]+)"', answer.text))
+    assert policy["script-src"] == policy["style-src"] == f"'nonce-{nonce}'"
+    assert policy["default-src"] == "'none'"
+    assert policy["connect-src"] == "'self' ws://localhost wss://localhost"
+    assert nonce != re.findall(r'nonce="([^"]+)"', visit(Settings(), "/chat/").text)[0]
+    assert not re.search(r"<[^>]+\s(?:style|on\w+)=", answer.text)
+    for name in re.findall(r'(?:src|href)="(/[^"#]+)"', answer.text):
+        assert visit(Settings(web=Web(prefix="/talk")), name).status_code == 200, name
+    told = json.loads(re.findall(r'<script type="application/json" id="told">(.*?)</script>', answer.text)[0])
+    assert (told["url"], told["room"], told["language"]) == ("/talk", "plenum", "de")
+
+
+def test_what_a_host_header_holds_is_not_in_the_policy_unless_it_is_a_host() -> None:
+    policy = page.policy("n", "evil;script-src *")
+    assert "connect-src 'self';" in policy and "evil" not in policy
+
+
+def test_a_site_with_users_of_its_own_asks_for_no_name() -> None:
+    settings = Settings(auth=Auth(mode="flask", site_secret_key="not to be told"))
+    assert 'id="welcome"' not in visit(settings, "/chat/").text
+    assert 'id="welcome"' in visit(Settings(), "/chat/").text

@@ -1,0 +1,84 @@
+"""The page on which people chat, and what its browser may load and do."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from flask import Response, make_response, render_template, request
+
+from chatapp.settings import Settings
+from chatapp.web.languages import catalogue, choose
+from chatapp.web.vocabulary import vocabulary
+
+#: Below the assets, in the order in which they are loaded.
+STYLES = ("chatapp.css", "page.css")
+SCRIPTS = (
+    "vendor/jquery.js",
+    "vendor/socket.io.js",
+    "chatapp.js",
+    "chatapp-text.js",
+    "chatapp-rows.js",
+    "chatapp-view.js",
+    "page-alerts.js",
+    "page-people.js",
+    "page-composer.js",
+    "page-places.js",
+    "page.js",
+)
+
+
+#: What may stand in a policy; a Host header is the client's, and anything may be in it.
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]+")
+
+
+def policy(nonce: str, host: str) -> str:
+    """Return the Content-Security-Policy (CSP 3) of a page at `host`: what carries the nonce runs, nothing
+    else does, and nothing comes from elsewhere."""
+    # Browsers before CSP 3 do not count a WebSocket to the same host as 'self'.
+    sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'nonce-{nonce}'",
+            f"style-src 'nonce-{nonce}'",
+            "img-src 'self'",
+            f"connect-src 'self'{sockets}",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'self'",
+        )
+    )
+
+
+def chat_page(settings: Settings) -> Response:
+    """Answer the present request with the page, in the language that it asks for."""
+    language = choose(request.accept_languages)
+    words = catalogue(language)
+    nonce = secrets.token_urlsafe(16)
+    told = {
+        "url": request.root_path.rstrip("/") + settings.web.prefix,
+        "room": settings.web.room,
+        "language": language,
+        "words": words,
+        "vocabulary": vocabulary(settings, request.root_path.rstrip("/")),
+    }
+    answer = make_response(
+        render_template(
+            "chatapp/page.html",
+            nonce=nonce,
+            language=language,
+            words=words,
+            told=told,
+            styles=STYLES,
+            scripts=SCRIPTS,
+            guests=settings.auth.mode == "guest",
+            limits=settings.limits,
+        )
+    )
+    answer.headers["Content-Security-Policy"] = policy(nonce, request.host)
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["Referrer-Policy"] = "same-origin"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.vary.add("Accept-Language")
+    return answer
