@@ -59,6 +59,20 @@ def test_it_is_small() -> None:
     assert len(gzip.compress((FOLDER / "chatapp.js").read_bytes())) < MAX_GZIPPED_BYTES
 
 
+def test_all_that_the_page_loads_of_ours_is_below_60_kilobytes() -> None:
+    ours = [path for path in FOLDER.iterdir() if path.suffix in (".js", ".css", ".svg")]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in ours) < 60 * 1024
+
+
+def test_nothing_ever_parses_markup() -> None:
+    # jQuery's html() and $("<...>") included.
+    markup = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\.html\(|\$\([\"']<|DOMParser|eval\("
+    )
+    for path in SCRIPTS:
+        assert not markup.search(path.read_text("utf-8")), path
+
+
 def test_nothing_of_the_ini_is_in_the_code() -> None:
     text = (FOLDER / "chatapp.js").read_text("utf-8")
     for name in (

@@ -105,10 +105,13 @@
       if (!event.relatedTarget || !view._list.contains(event.relatedTarget)) view._putToolsOff();
     });
     this._list.addEventListener("mouseover", function (event) {
-      if (!view._list.contains(document.activeElement)) view._putTools(rowOf(event.target));
+      // A mouse that rests while rows move under it takes nothing from the keyboard.
+      if (!view._tools.querySelector(":focus-visible")) view._putTools(rowOf(event.target));
     });
     this._list.addEventListener("mouseleave", function () {
-      if (!view._list.contains(document.activeElement)) view._putToolsOff();
+      var focused = view._list.contains(document.activeElement) ? rowOf(document.activeElement) : null;
+      if (focused) view._putTools(focused);
+      else view._putToolsOff();
     });
     this._list.addEventListener("click", function (event) {
       view._click(event);
@@ -427,9 +430,12 @@
     }
     var top = this._scroller.scrollTop;
     var anchor = this._firstInSight(top);
-    var offset = anchor ? anchor.offsetTop : 0;
+    var before = anchor ? anchor.getBoundingClientRect().top : 0;
     change();
-    if (anchor && anchor.parentNode) this._scroller.scrollTop = top + anchor.offsetTop - offset;
+    if (!anchor || !anchor.parentNode) return;
+    // Some browsers have moved a little by themselves, as where the end of the list came nearer.
+    var moved = anchor.getBoundingClientRect().top - before;
+    if (moved) this._scroller.scrollTop += moved;
   };
 
   // By bisection, for the rows lie one below the other.
@@ -610,7 +616,9 @@
   // The keyboard: one row can be reached by Tab, the others by arrows
 
   View.prototype._makeReachable = function () {
-    if (!this._active && this._list.lastChild) this._setActive(this._list.lastChild);
+    var last = this._list.lastChild;
+    var isFree = this._isAtBottom && !this._list.contains(document.activeElement);
+    if (last && last !== this._active && (isFree || !this._active)) this._setActive(last);
   };
 
   View.prototype._setActive = function (row) {
@@ -686,6 +694,8 @@
   View.prototype._setTools = function (buttons, isWide) {
     var hadFocus = this._tools.contains(document.activeElement);
     this._tools.className = "tools" + (isWide ? " is-wide" : "");
+    // A focused button that goes would take the tools with it.
+    if (hadFocus) rowOf(this._tools).focus({preventScroll: true});
     T.append(T.clear(this._tools), buttons);
     if (hadFocus) buttons[0].focus();
   };

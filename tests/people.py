@@ -1,0 +1,89 @@
+"""People at the chat page: each has a browser context, and does and sees what people do and see."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from clients import wait_until
+from servers import PATIENCE_SECONDS
+
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+
+#: What a browser says by itself where a connection breaks, which is no fault of the page.
+_NETWORK = re.compile(r"WebSocket connection to|Failed to load resource|net::ERR|ERR_CONNECTION")
+
+
+class Person:
+    """Somebody at the page, in `room`. `faults` are the errors and breaches of the policy that were seen."""
+
+    def __init__(self, browser: Browser, url: str, name: str, room: str, **options: Any) -> None:
+        self.name = name
+        self.url = url
+        self.faults: list[str] = []
+        self.context = browser.new_context(**{"locale": "en-US", **options})
+        self.context.set_default_timeout(PATIENCE_SECONDS * 1000)
+        self.page: Page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", lambda message: self._hear(message.type, message.text))
+        self.page.goto(f"{url}/chat/#{quote(room)}")
+        if name:
+            self.page.locator("#welcome-name").fill(name)
+            self.page.keyboard.press("Enter")
+            self.wait_for_state("online")
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning") and not _NETWORK.search(text):
+            self.faults.append(text)
+
+    def close(self) -> None:
+        """Close the browser's context."""
+        self.context.close()
+
+    # What is seen
+
+    @property
+    def rows(self) -> Locator:
+        """The rows of the list that is at the front, notices left out."""
+        return self.page.locator(".view:not([hidden]) .row:not(.is-notice)")
+
+    def texts(self) -> list[str]:
+        """Return the texts of these rows."""
+        return self.rows.locator(".text").all_text_contents()
+
+    def row(self, text: str) -> Locator:
+        """Return the row with this text in it."""
+        return self.rows.filter(has=self.page.locator(".text", has_text=text))
+
+    def tab(self, name: str) -> Locator:
+        """Return the tab of a room, or of the conversation with somebody."""
+        names = self.page.locator(".tab-name").get_by_text(name, exact=True)
+        return self.page.get_by_role("tab").filter(has=names)
+
+    def wait_for_texts(self, *texts: str) -> None:
+        """Wait until exactly these are the texts that are seen, in this order."""
+        wait_until(lambda: self.texts() == list(texts), f"{texts} at {self.name}", every_seconds=0.05)
+
+    def wait_for_state(self, state: str) -> None:
+        """Wait for a state of the connection: ``online``, ``offline``."""
+        expect(self.page.locator("#my-state")).to_have_class(f"is-{state}")
+
+    # What is done
+
+    def say(self, text: str) -> None:
+        """Write a message and send it."""
+        self.page.locator("#text").fill(text)
+        self.page.locator("#text").press("Enter")
+
+    def choose(self, text: str, tool: str) -> None:
+        """Use one of the tools of a message: ``Edit``, ``Delete``, ``React``."""
+        self.row(text).hover()
+        self.row(text).get_by_role("button", name=tool, exact=True).click()
+
+    def scroll(self, pixels: int) -> None:
+        """Turn the wheel over the list."""
+        self.page.locator(".view:not([hidden]) .scroller").hover(position={"x": 20, "y": 100})
+        self.page.mouse.wheel(0, pixels)
