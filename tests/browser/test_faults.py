@@ -102,6 +102,9 @@ def test_what_is_refused_can_be_tried_again(person: People, tmp_path: Path) -> N
         ann.wait_for_texts("short", "far too long for this server")
         ann.row("far").get_by_role("button", name="Try again").click()
         expect(ann.rows.locator(".delivery.is-failed")).to_have_count(1)
+        ann.row("far").get_by_role("button", name="Discard").click()
+        ann.wait_for_texts("short")
+        expect(ann.page.locator("#text")).to_be_focused()
 
 
 def test_five_thousand_messages_are_scrolled_through(person: People, party: Party, url: str) -> None:

@@ -28,6 +28,16 @@ def test_two_people_talk(person: People, party: Party) -> None:
     expect(ann.page.locator("#place-state")).to_have_text("2 people here")
 
 
+def test_who_came_is_told_below_what_was_said_before(person: People, party: Party) -> None:
+    (guest,) = party.guests("guest")
+    guest.say("before")
+    ann = person(party.named("ann"), party.room)
+    expect(ann.page.locator(".is-notice")).to_have_text(f"{ann.name} joined")
+    rows = ann.page.locator(".view:not([hidden]) .row")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("before")
+
+
 def test_the_first_message_is_there_within_a_second(person: People, party: Party) -> None:
     (guest,) = party.guests("guest")
     guest.say("first")
@@ -96,7 +106,8 @@ def test_edits_deletions_and_reactions_are_seen_by_others(person: People, party:
     ann.page.locator("#text").fill("first, edited")
     ann.page.keyboard.press("Enter")
     expect(bob.row("first, edited").locator(".edited")).to_be_visible()
-    bob.choose("first, edited", "React")
+    bob.choose("second", "React")
+    bob.choose("first, edited", "React")  # the tools come along, with the focus in them
     bob.page.get_by_role("button", name="React with 🎉").click()
     expect(ann.row("first, edited").locator(".reaction")).to_have_text("🎉 1")
     ann.row("first, edited").locator(".reaction").click()

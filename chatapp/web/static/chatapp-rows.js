@@ -138,6 +138,7 @@
     if (state === "failed") {
       if (item.handle.error) line.appendChild(el("span", "reason", null, [words.fault(item.handle.error)]));
       line.appendChild(el("button", "link retry", {type: "button"}, [words.say("retry")]));
+      line.appendChild(el("button", "link discard", {type: "button"}, [words.say("discard")]));
     }
     return line;
   };

@@ -20,7 +20,7 @@
   var NOTICES = 3;
   var EMOJI = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 
-  // `options` are {words, user(), noticeType, isPrivate, isEmpty, onEdit(message), onRead(seq), onNew(message)};
+  // `options` are {words, user(), noticeType, isPrivate, isEmpty, onEdit(message), onDiscard(), onRead(seq), onNew(message)};
   // `isEmpty`: the room began without messages, and they are to be fetched once it is looked at.
   function View(room, options) {
     var view = this;
@@ -41,6 +41,8 @@
     this._isAtBottom = true;
     this._newBelow = 0;
     this._active = null; // the row that the Tab key comes to
+    this._isTakingOff = false;
+    this._isByKeyboard = false; // whether the list was last used so
     this._reader = {
       words: options.words,
       user: options.user,
@@ -95,7 +97,11 @@
       view.toNewest();
       view._focusLast();
     });
+    this._list.addEventListener("mousedown", function () {
+      view._isByKeyboard = false;
+    });
     this._list.addEventListener("keydown", function (event) {
+      view._isByKeyboard = true;
       view._key(event);
     });
     this._list.addEventListener("focusin", function (event) {
@@ -106,7 +112,7 @@
     });
     this._list.addEventListener("mouseover", function (event) {
       // A mouse that rests while rows move under it takes nothing from the keyboard.
-      if (!view._tools.querySelector(":focus-visible")) view._putTools(rowOf(event.target));
+      if (!view._isByKeyboard || !view._tools.contains(document.activeElement)) view._putTools(rowOf(event.target));
     });
     this._list.addEventListener("mouseleave", function () {
       var focused = view._list.contains(document.activeElement) ? rowOf(document.activeElement) : null;
@@ -253,7 +259,7 @@
     var added = {seq: message.seq, message: message, handle: null, notice: null};
     this._bySeq[message.seq] = added;
     if (!isOwn && this._isFirstUnread(message, isPast)) this._reader.unreadFrom = message.seq;
-    this._insert(this._firstPending(), added);
+    this._insert(this._placeFor(message), added);
     if (this._isBeginning) return;
     if (this._isAtNewestInSight()) this.readVisible();
     else if (!isOwn && this.isShown && !this._isAtBottom) this._countNew();
@@ -341,6 +347,13 @@
   View.prototype._firstPending = function () {
     var at = this.items.length;
     while (at > 0 && this.items[at - 1].handle && !this.items[at - 1].message) at -= 1;
+    return at;
+  };
+
+  // What comes out of the log goes above lines about what happened after it.
+  View.prototype._placeFor = function (message) {
+    var at = this._firstPending();
+    while (at > 0 && this.items[at - 1].notice && this.items[at - 1].notice.sent_at > message.sent_at) at -= 1;
     return at;
   };
 
@@ -677,7 +690,11 @@
   };
 
   View.prototype._putToolsOff = function () {
-    if (this._tools.parentNode) this._tools.parentNode.removeChild(this._tools);
+    // With the focus in them, taking them off comes here once more, by "focusout".
+    if (!this._tools.parentNode || this._isTakingOff) return;
+    this._isTakingOff = true;
+    this._tools.parentNode.removeChild(this._tools);
+    this._isTakingOff = false;
   };
 
   View.prototype._fillTools = function (row) {
@@ -721,6 +738,10 @@
     };
     if (is("retry")) {
       item.handle.retry();
+    } else if (is("discard")) {
+      delete this._byClientId[item.handle.client_id];
+      this._drop(this.items.lastIndexOf(item));
+      this._options.onDiscard();
     } else if (is("reaction")) {
       this.room.react(item.seq, target.getAttribute("data-emoji"), target.getAttribute("aria-pressed") !== "true");
     } else if (is("tool-react")) {

@@ -13,7 +13,7 @@
   }
 
   // `page` are {words, chat, onOpen(place, before, isChosen), onNews(place, message), onChange(place),
-  // onClose(place), onEdit(message), onFault(error)}.
+  // onClose(place), onEdit(message), onDiscard(), onFault(error)}.
   function Places(page) {
     var places = this;
     this._page = page;
@@ -58,6 +58,7 @@
       isPrivate: isPrivate,
       isEmpty: Boolean(options) && options.history === 0,
       onEdit: page.onEdit,
+      onDiscard: page.onDiscard,
       onRead: function (seq) {
         room.read(seq);
         var last = place.view.last();

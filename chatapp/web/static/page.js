@@ -32,6 +32,9 @@
       onFault: this._fault.bind(this),
       onEdit: function (message) {
         session.composer.edit(message);
+      },
+      onDiscard: function () {
+        session.composer.focus();
       }
     });
     this.alerts = new root.ChatappPage.Alerts(words, function (place) {
