@@ -108,7 +108,7 @@
       var place = this.named(standing.room);
       if (!place && standing.room.charAt(0) === "@" && !standing.unread && isClosed(standing.room)) return;
       if (!place) place = this.add(standing.room, {history: 0});
-      if (!place.view.isAtNewest()) this._setUnread(place, standing.unread);
+      if (!place.view.isAtNewest() || document.hidden) this._setUnread(place, standing.unread);
       place.readSeq = standing.read_seq;
     }, this);
   };
