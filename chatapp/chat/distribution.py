@@ -26,6 +26,9 @@ logger = logging.getLogger("chatapp.distribution")
 #: How long an entry that came too early waits for those before it, until they are read from the log. What
 #: is on its way between two workers takes a millisecond or two.
 GAP_SECONDS = 0.02
+#: How long what others commit may wait for a commit of this worker that is under way, to leave with it in one
+#: write to each client: writing is what costs.
+TOGETHER_SECONDS = 0.01
 #: Until another try, when the log could not be read.
 RETRY_SECONDS = 0.5
 #: When to look again for an entry that was told of and is not in the log: a host may tell a moment before it
@@ -64,6 +67,7 @@ class Distribution:
         self._later = later
         self._is_shared = log.roll is not None
         self.feed = Feed()
+        self._arrived: list[EntryNews] = []  # and waits for a commit of ours
         self._mending: dict[int, int] = {}  # by room id: the place up to which something is missing
         self._late: dict[int, int] = {}  # by room id: how often it was looked for what is not there yet
         self._opening: dict[int, Event] = {}  # by room id: who is asked to tell us of it
@@ -78,6 +82,7 @@ class Distribution:
         self._unplaced: set[int] = set()
         #: Entries that were read because no other worker told of them.
         self.filled = 0
+        log.call_at_commit(self._take_arrived)
 
     # What this worker has committed
 
@@ -156,6 +161,16 @@ class Distribution:
         if isinstance(news, EventNews):
             self._deliver(news.parts)
         elif isinstance(news, EntryNews):
+            if self._log.is_committing:
+                if not self._arrived:
+                    self._later(TOGETHER_SECONDS, self._take_arrived)
+                self._arrived.append(news)
+            else:
+                self._receive_entry(news)
+
+    def _take_arrived(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        for news in arrived:
             self._receive_entry(news)
 
     def _receive_entry(self, news: EntryNews) -> None:

@@ -20,8 +20,10 @@ class Immediate:
     """Has the face of `GroupCommit`. The order of the calls is the log's order, so nothing ever waits."""
 
     waiting = 0
+    is_committing = False
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self.on_commit: Callable[[], None] = lambda: None  # never called
         self._store = store
         self._clock = clock
         self._closed = False

@@ -319,6 +319,16 @@ class Log:
         self._store.close()
 
     @property
+    def is_committing(self) -> bool:
+        """Whether something of this process is being committed, after which `call_at_commit` calls."""
+        return self._writer.is_committing
+
+    def call_at_commit(self, call: Callable[[], None]) -> None:
+        """Have ``call()`` called at each commit, before what it has committed is handed on, in the event
+        loop. It must not block."""
+        self._writer.on_commit = call
+
+    @property
     def waiting(self) -> int:
         """How many writes wait for their commit."""
         return self._writer.waiting

@@ -82,11 +82,18 @@ class GroupCommit:
         #: Who waits until so many jobs are handed on, in the order of these numbers.
         self._waiters: collections.deque[tuple[int, Event]] = collections.deque()
         self._closed = False
+        #: Called when a batch is committed, before it is handed on. Set once.
+        self.on_commit: Callable[[], None] = lambda: None
 
     @property
     def waiting(self) -> int:
         """How many jobs wait for their commit."""
         return len(self._waiting)
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether a batch is being written, after which `on_commit` will be called."""
+        return bool(self._under_way)
 
     def append(self, draft: Draft, then: Callable[[Any], None]) -> None:
         """Submit the append of `draft`."""
@@ -160,6 +167,10 @@ class GroupCommit:
         elif any(isinstance(outcome, Refusal) for outcome in outcomes):
             _log_soon(partial(log_failures, outcomes))
         self._observe(len(batch), time.perf_counter() - self._began_seconds)
+        try:
+            self.on_commit()
+        except Exception as failure:  # noqa: BLE001 - logged, with its traceback
+            _log_soon(partial(_log_unhanded, failure))
         self._hand_on(batch, outcomes)
         if self._waiting:
             self._soon(self._begin)
