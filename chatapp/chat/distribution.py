@@ -16,7 +16,8 @@ from chatapp.cluster.envelopes import EntryNews, Envelope, EventNews, Part, enco
 from chatapp.cluster.feed import Feed
 from chatapp.domain.messages import Change, Item, Room
 from chatapp.errors import Refusal
-from chatapp.log.log import Entered, Followed, Log, place
+from chatapp.log.log import Entered, Followed, Log
+from chatapp.log.pages import place
 from chatapp.log.store import Appended
 from chatapp.settings import Events
 from chatapp.wire import Composer

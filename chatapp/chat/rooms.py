@@ -12,7 +12,8 @@ from chatapp.domain.messages import Room, User
 from chatapp.domain.names import RoomName, parse_room_name
 from chatapp.domain.presence import Connection
 from chatapp.errors import LimitReached, NotInRoom
-from chatapp.log.log import Entered, Since
+from chatapp.log.log import Entered
+from chatapp.log.pages import Since
 from chatapp.payloads import Join, Leave, Members
 from chatapp.wire import Wire, member
 
