@@ -298,15 +298,20 @@ class Distribution:
             following.set()
 
     def _follow_conversations(self, user_ids: Collection[int]) -> None:
+        """Follow what conversations these users have: from now on, or from the start where it has come to be
+        since one of its users was last asked about."""
         for room_id, last_seq, first_id, second_id in self._log.conversations(user_ids):
-            self._pairs[room_id] = frozenset((first_id, second_id))
-            self.feed.follow(room_id, last_seq)
+            if self.feed.head(room_id) is None:
+                is_new = self._users.get(first_id) or self._users.get(second_id)
+                self._pairs[room_id] = frozenset((first_id, second_id))
+                self._unplaced.discard(room_id)
+                self.feed.follow(room_id, 0 if is_new else last_seq)
         self._users.update((user_id, True) for user_id in user_ids if user_id in self._users)
         for room_id in [
             room_id for room_id in self._unplaced if not self._pairs[room_id].isdisjoint(user_ids)
         ]:
             self._unplaced.discard(room_id)
-            self.feed.follow(room_id, 0)  # one that has come to be since, or whose place is known now
+            self.feed.follow(room_id, 0)  # it has come to be while the others were read
 
     # Comparing with the log
 
@@ -315,22 +320,11 @@ class Distribution:
         if not self._is_shared:
             return
         if not self._bus.is_alone:
-            unknown = [user_id for user_id, is_known in self._users.items() if not is_known]
-            known = [user_id for user_id, is_known in self._users.items() if is_known]
-            if unknown:
-                self._follow_conversations(unknown)
-            if known:
-                self._find_new_conversations(known)
+            self._follow_conversations(list(self._users))
         for room_id, last_seq in self._log.heads(list(self.feed.rooms())).items():
             head = self.feed.head(room_id)
             if head is not None and head < last_seq:
                 self._mend_soon(room_id, last_seq)
-
-    def _find_new_conversations(self, user_ids: Collection[int]) -> None:
-        for room_id, _, first_id, second_id in self._log.conversations(user_ids):
-            if not self.feed.follows(room_id):
-                self._pairs[room_id] = frozenset((first_id, second_id))
-                self.feed.follow(room_id, 0)
 
     def sweep(self, is_heard: Callable[[int], bool], is_online: Callable[[int], bool]) -> list[int]:
         """Follow no more what nobody here hears. Return the rooms that were given up."""

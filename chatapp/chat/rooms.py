@@ -178,10 +178,6 @@ class Rooms:
             }
         )
 
-    def named(self, key: str) -> Room | None:
-        """Return the room with this key, if somebody is in it."""
-        return next((room for room in self._rooms.values() if room.key == key), None)
-
     # Announcements
 
     def tick(self, now: float) -> float | None:
