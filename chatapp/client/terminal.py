@@ -180,7 +180,7 @@ def _end(app: Application[Any]) -> None:
 
 
 def _soon(app: Application[Any], do: Callable[[], None]) -> None:
-    """Have the thread that runs the prompt `do`; nothing between two prompts: the next shows what is so by then.
+    """Have the thread that runs the prompt `do`; nothing between two prompts, as the next shows all anew.
 
     Even `app.invalidate` is not for another thread: a prompt that ends while it runs makes it raise.
     """
