@@ -97,7 +97,12 @@ class Server:
 
     def open_files(self) -> int:
         """Return how many file descriptors it has open."""
-        return sum(len(os.listdir(f"/proc/{process.pid}/fd")) for process in self._own())
+        return sum(self.open_files_of_each())
+
+    def open_files_of_each(self) -> list[int]:
+        """Return how many file descriptors each of its processes has open, the most first."""
+        counts = (len(os.listdir(f"/proc/{process.pid}/fd")) for process in self._own())
+        return sorted(counts, reverse=True)
 
     def settle(self, quiet_seconds: float, read_on: Callable[[], object]) -> None:
         """Wait until it has nothing more to do, with clients that go on reading."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import socket
 import statistics
 import time
@@ -208,13 +209,14 @@ class Traffic:
 
 
 class Paced(Traffic):
-    """An open loop: so many messages a second in one room, whatever the server makes of them.
+    """An open loop: so many messages a second, in one room after the other, whatever becomes of them.
 
     Latency counts from the moment at which a message was due, so it holds what a late one waited.
     """
 
-    def __init__(self, load: Load, crowd: Crowd, room: Room, *, per_second: float) -> None:
-        super().__init__(load, crowd, [room], acks=True)
+    def __init__(self, load: Load, crowd: Crowd, rooms: Sequence[Room], *, per_second: float) -> None:
+        super().__init__(load, crowd, rooms, acks=True)
+        self._next_turns = itertools.cycle(self._turns)
         self._pause_seconds = 1 / per_second
         self._next = self._until = 0.0
 
@@ -225,11 +227,11 @@ class Paced(Traffic):
         return super().run(seconds)
 
     def _has_to_go_on(self, tally: Tally) -> bool:
-        return self._turns[0].due > 0
+        return any(turns.due > 0 for turns in self._turns)
 
     def _send(self, tally: Tally) -> None:
         self._ready = []
         until = min(time.perf_counter(), self._until)
         while self._next <= until:
-            self._say(self._turns[0], self._next, tally)
+            self._say(next(self._next_turns), self._next, tally)
             self._next += self._pause_seconds

@@ -41,7 +41,7 @@ from chatapp.engine.server import SocketDelivery, SocketServer
 from chatapp.errors import HostingError, SettingsError
 from chatapp.handlers import Handlers
 from chatapp.housekeeping import Housekeeping
-from chatapp.log.log import open_log
+from chatapp.log.opening import open_log
 from chatapp.metrics import Metrics
 from chatapp.rates import Rates
 from chatapp.secret import check_secret_key, secret_key

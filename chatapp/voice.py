@@ -15,7 +15,8 @@ from chatapp.domain.messages import Draft, Kind, Room, User
 from chatapp.domain.names import name_key, parse_room_name, site_name
 from chatapp.domain.text import parse_client_id, parse_text
 from chatapp.errors import HostingError, NoSuchUser
-from chatapp.log.log import Log, open_log_at_once
+from chatapp.log.log import Log
+from chatapp.log.opening import open_log_at_once
 from chatapp.wire import Wire, member, receipt
 
 

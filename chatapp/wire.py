@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from chatapp.domain.messages import Change, Entry, Item, Kind, Message, Room, User
-from chatapp.log.log import Page
+from chatapp.log.pages import Page
 from chatapp.settings import MessageTypes
 
 Wire = dict[str, Any]

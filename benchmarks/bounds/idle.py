@@ -39,7 +39,7 @@ def figures(trial: Trial) -> Iterator[Figure]:
         crowd.join_all(server.port, BUSY.rooms_of_all(), "user")
         Use.of(server, crowd, BUSY.room_size)
         (room,) = BUSY.seat(crowd.connections[load.clients :])
-        busy = Paced(BUSY, crowd, room, per_second=MESSAGES_PER_SECOND)
+        busy = Paced(BUSY, crowd, [room], per_second=MESSAGES_PER_SECOND)
         busy.run(1)
         cpu_before = server.cpu_seconds()
         tally = busy.run(SECONDS)

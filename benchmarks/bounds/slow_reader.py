@@ -36,7 +36,7 @@ def figures(trial: Trial) -> Iterator[Figure]:
         rehearse(server)
         crowd.join_all(server.port, LOAD.rooms_of_all(), "user")
         (room,) = LOAD.seat(crowd.connections)
-        busy = Paced(LOAD, crowd, room, per_second=MESSAGES_PER_SECOND)
+        busy = Paced(LOAD, crowd, [room], per_second=MESSAGES_PER_SECOND)
         busy.run(SECONDS / 2)
         before = Use.of(server, crowd, LOAD.room_size)
         files = server.open_files()

@@ -94,13 +94,15 @@ class Attendance:
             gone = list(changes.difference(arrived))
             try:
                 self._roll.attend(self._worker, arrived, gone)
-            except Refusal as refusal:
-                logger.warning("who is here could not be written: %s", refusal.message)
+                self._tell(arrived, gone)
+            except Exception as error:
+                if isinstance(error, Refusal):
+                    logger.warning("who is here could not be written: %s", error.message)
+                else:
+                    logger.exception("who is here could not be told")
                 self._presence.changes |= changes
                 gevent.sleep(RETRY_SECONDS)
                 self._has_changed.set()
-                continue
-            self._tell(arrived, gone)
 
     def _tell(self, arrived: Iterable[Place], gone: Iterable[Place]) -> None:
         if self._bus.is_alone:

@@ -16,7 +16,8 @@ from chatapp.cluster.envelopes import EntryNews, Envelope, EventNews, Part, enco
 from chatapp.cluster.feed import Feed
 from chatapp.domain.messages import Change, Item, Room
 from chatapp.errors import Refusal
-from chatapp.log.log import Entered, Followed, Log, place
+from chatapp.log.log import Entered, Followed, Log
+from chatapp.log.pages import place
 from chatapp.log.store import Appended
 from chatapp.settings import Events
 from chatapp.wire import Composer
@@ -26,6 +27,9 @@ logger = logging.getLogger("chatapp.distribution")
 #: How long an entry that came too early waits for those before it, until they are read from the log. What
 #: is on its way between two workers takes a millisecond or two.
 GAP_SECONDS = 0.02
+#: How long what others commit may wait for a commit of this worker that is under way, to leave with it in one
+#: write to each client: writing is what costs.
+TOGETHER_SECONDS = 0.01
 #: Until another try, when the log could not be read.
 RETRY_SECONDS = 0.5
 #: When to look again for an entry that was told of and is not in the log: a host may tell a moment before it
@@ -64,6 +68,7 @@ class Distribution:
         self._later = later
         self._is_shared = log.roll is not None
         self.feed = Feed()
+        self._arrived: list[EntryNews] = []  # and waits for a commit of ours
         self._mending: dict[int, int] = {}  # by room id: the place up to which something is missing
         self._late: dict[int, int] = {}  # by room id: how often it was looked for what is not there yet
         self._opening: dict[int, Event] = {}  # by room id: who is asked to tell us of it
@@ -78,6 +83,7 @@ class Distribution:
         self._unplaced: set[int] = set()
         #: Entries that were read because no other worker told of them.
         self.filled = 0
+        log.call_at_commit(self._take_arrived)
 
     # What this worker has committed
 
@@ -156,6 +162,16 @@ class Distribution:
         if isinstance(news, EventNews):
             self._deliver(news.parts)
         elif isinstance(news, EntryNews):
+            if self._log.is_committing:
+                if not self._arrived:
+                    self._later(TOGETHER_SECONDS, self._take_arrived)
+                self._arrived.append(news)
+            else:
+                self._receive_entry(news)
+
+    def _take_arrived(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        for news in arrived:
             self._receive_entry(news)
 
     def _receive_entry(self, news: EntryNews) -> None:
@@ -282,15 +298,20 @@ class Distribution:
             following.set()
 
     def _follow_conversations(self, user_ids: Collection[int]) -> None:
+        """Follow what conversations these users have: from now on, or from the start where it has come to be
+        since one of its users was last asked about."""
         for room_id, last_seq, first_id, second_id in self._log.conversations(user_ids):
-            self._pairs[room_id] = frozenset((first_id, second_id))
-            self.feed.follow(room_id, last_seq)
+            if self.feed.head(room_id) is None:
+                is_new = self._users.get(first_id) or self._users.get(second_id)
+                self._pairs[room_id] = frozenset((first_id, second_id))
+                self._unplaced.discard(room_id)
+                self.feed.follow(room_id, 0 if is_new else last_seq)
         self._users.update((user_id, True) for user_id in user_ids if user_id in self._users)
         for room_id in [
             room_id for room_id in self._unplaced if not self._pairs[room_id].isdisjoint(user_ids)
         ]:
             self._unplaced.discard(room_id)
-            self.feed.follow(room_id, 0)  # one that has come to be since, or whose place is known now
+            self.feed.follow(room_id, 0)  # it has come to be while the others were read
 
     # Comparing with the log
 
@@ -299,22 +320,11 @@ class Distribution:
         if not self._is_shared:
             return
         if not self._bus.is_alone:
-            unknown = [user_id for user_id, is_known in self._users.items() if not is_known]
-            known = [user_id for user_id, is_known in self._users.items() if is_known]
-            if unknown:
-                self._follow_conversations(unknown)
-            if known:
-                self._find_new_conversations(known)
+            self._follow_conversations(list(self._users))
         for room_id, last_seq in self._log.heads(list(self.feed.rooms())).items():
             head = self.feed.head(room_id)
             if head is not None and head < last_seq:
                 self._mend_soon(room_id, last_seq)
-
-    def _find_new_conversations(self, user_ids: Collection[int]) -> None:
-        for room_id, _, first_id, second_id in self._log.conversations(user_ids):
-            if not self.feed.follows(room_id):
-                self._pairs[room_id] = frozenset((first_id, second_id))
-                self.feed.follow(room_id, 0)
 
     def sweep(self, is_heard: Callable[[int], bool], is_online: Callable[[int], bool]) -> list[int]:
         """Follow no more what nobody here hears. Return the rooms that were given up."""

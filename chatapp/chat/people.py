@@ -64,10 +64,10 @@ class People:
         return None if self._tokens is None else self._tokens.make(user.id)
 
     def _identify(self, connection: Connection, user: User) -> None:
+        self._context.distribution.follow_user(user.id)  # first, for it may block
         most = self._context.settings.limits.connections_per_user
         if len(self._context.presence.connections_of(user.id)) >= most:
             raise LimitReached(f"At most {most} connections at a time.")
-        self._context.distribution.follow_user(user.id)
         self._context.presence.identify(connection, user)
         self._context.delivery.add_to_user(connection.sid, user.id)
 

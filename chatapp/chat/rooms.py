@@ -12,7 +12,8 @@ from chatapp.domain.messages import Room, User
 from chatapp.domain.names import RoomName, parse_room_name
 from chatapp.domain.presence import Connection
 from chatapp.errors import LimitReached, NotInRoom
-from chatapp.log.log import Entered, Since
+from chatapp.log.log import Entered
+from chatapp.log.pages import Since
 from chatapp.payloads import Join, Leave, Members
 from chatapp.wire import Wire, member
 
@@ -176,10 +177,6 @@ class Rooms:
                 "more": more,
             }
         )
-
-    def named(self, key: str) -> Room | None:
-        """Return the room with this key, if somebody is in it."""
-        return next((room for room in self._rooms.values() if room.key == key), None)
 
     # Announcements
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -148,7 +149,7 @@ class Terminal:
     def run(self, connection: Connection) -> None:
         """Read lines and obey until the person, or a failure, ends it."""
         prompt: PromptSession[str] = PromptSession(erase_when_done=True)
-        self._refresh = prompt.app.invalidate
+        self._refresh = partial(_soon, prompt.app, prompt.app.invalidate)
         self._end = partial(_end, prompt.app)
         connection.start()
         try:
@@ -175,8 +176,18 @@ def _end(app: Application[Any]) -> None:
         if app.is_running and not app.is_done:
             app.exit(exception=EOFError())
 
-    if app.loop is not None:
-        app.loop.call_soon_threadsafe(end)
+    _soon(app, end)
+
+
+def _soon(app: Application[Any], do: Callable[[], None]) -> None:
+    """Have the thread that runs the prompt `do`; nothing between two prompts, as the next shows all anew.
+
+    Even `app.invalidate` is not for another thread: a prompt that ends while it runs makes it raise.
+    """
+    loop = app.loop
+    if loop is not None:
+        with suppress(RuntimeError):  # the loop of a prompt that has just ended is closed
+            loop.call_soon_threadsafe(do)
 
 
 def run_terminal(renderer: Renderer, connect: Callable[[news.Tell], Connection]) -> str | None:

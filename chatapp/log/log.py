@@ -4,52 +4,27 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-
-from chatapp.domain.messages import Change, Draft, Item, Room, User, conversation_key
+from chatapp.domain.messages import Draft, Item, Room, User, conversation_key
 from chatapp.domain.names import Name, RoomName
 from chatapp.errors import Refusal
-from chatapp.log.database import Database
-from chatapp.log.immediate import Immediate
+from chatapp.log.batches import Job
+from chatapp.log.immediate import AtOnce, Immediate
 from chatapp.log.memory import MemoryStore
+from chatapp.log.pages import Page, Pages, Since
 from chatapp.log.roll import Roll
-from chatapp.log.server_database import ServerDatabase
-from chatapp.log.sql import BorrowedStore, SqlStore
+from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended, Conversation, Standing, Store, Visit, Visited
 from chatapp.log.threads import Threads
-from chatapp.log.writer import GroupCommit, Job
-from chatapp.settings import Settings
+from chatapp.log.writer import GroupCommit
 
 T = TypeVar("T")
 
 #: Entries that one transaction of the retention deletes: a millisecond or two of a writer's time.
 TRIM_STEP = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """Where a client stopped: `seq` is the last place in the log that it has seen."""
-
-    epoch: str
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A stretch of a log, ascending.
-
-    `reached` is the place up to which it is complete; `more`: there is more in the direction asked
-    for; `gap`: the log no longer holds what directly followed the place that was asked for.
-    """
-
-    items: Sequence[Item]
-    reached: int
-    more: bool = False
-    gap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +55,6 @@ class _Preview:
     missed: Page | None
 
 
-def place(item: Item) -> int:
-    """Return the item's place in its room's log."""
-    return item.entry.seq
-
-
 class Log:
     """Opens nothing before its first call. `close` it to flush and let go."""
 
@@ -107,14 +77,15 @@ class Log:
         self._store = store
         self._clock = clock
         self._page_limit = page_limit
-        self._catch_up = catch_up
-        self._page_bytes = page_bytes
+        self._pages = Pages(store, page_limit=page_limit, catch_up=catch_up, page_bytes=page_bytes)
         self._threads = Threads(store, readers)
         #: Who is where in which worker; None where nothing is shared with other processes.
         self.roll = Roll(store, self._write, self._read) if isinstance(store, SqlStore) else None
-        self._writer: GroupCommit | Immediate
-        if at_once or isinstance(store, MemoryStore):
+        self._writer: GroupCommit | Immediate | AtOnce
+        if isinstance(store, MemoryStore):
             self._writer = Immediate(store, clock)
+        elif at_once:
+            self._writer = AtOnce(store, clock)
         else:
             self._writer = GroupCommit(
                 store,
@@ -167,7 +138,9 @@ class Log:
             before(room)
 
         def look_on(tx: Any, visited: Visited) -> Entered:
-            missed = self._missed_by_now(tx, room, since, found.missed, visited.last_seq) if since else None
+            missed = (
+                self._pages.missed_by_now(tx, room, since, found.missed, visited.last_seq) if since else None
+            )
             return Entered(room, visited.last_seq, visited.read_seq, missed)
 
         visit = Visit(room.id, user.id, joins=not found.is_member)
@@ -177,7 +150,7 @@ class Log:
         """Return what a member of a conversation missed, who hears it already."""
 
         def read(tx: Any) -> Entered:
-            missed = self._missed(tx, room, since) if since else None
+            missed = self._pages.missed(tx, room, since) if since else None
             last_seq = self._store.head(tx, room.id).last_seq
             return Entered(room, last_seq, self._store.read_seq(tx, room.id, user.id), missed)
 
@@ -261,10 +234,6 @@ class Log:
         """Raise the refusal if nothing can be read."""
         self._read(lambda tx: self._store.find_room(tx, ""))
 
-    def room(self, room_id: int) -> Room | None:
-        """Return the room with this id."""
-        return self._read(lambda tx: self._store.room(tx, room_id))
-
     def heads(self, room_ids: Collection[int]) -> dict[int, int]:
         """Return the last place in the log of each of these rooms."""
         return self._read(lambda tx: self._store.heads(tx, room_ids))
@@ -300,8 +269,8 @@ class Log:
         """
         limit = min(limit, self._page_limit)
         if after is not None:
-            return self._read(lambda tx: self._replay(tx, room_id, after, before, limit))
-        return self._read(lambda tx: self._latest(tx, room_id, before, limit))
+            return self._read(lambda tx: self._pages.replay(tx, room_id, after, before, limit))
+        return self._read(lambda tx: self._pages.latest(tx, room_id, before, limit))
 
     def trim(self, keep: int | None, max_age_seconds: float | None) -> int:
         """Delete what the retention no longer keeps, in small transactions; return how much."""
@@ -317,6 +286,16 @@ class Log:
         self._writer.close(timeout_seconds)
         self._threads.close(timeout_seconds)
         self._store.close()
+
+    @property
+    def is_committing(self) -> bool:
+        """Whether something of this process is being committed, after which `call_at_commit` calls."""
+        return self._writer.is_committing
+
+    def call_at_commit(self, call: Callable[[], None]) -> None:
+        """Have ``call()`` called at each commit, before what it has committed is handed on, in the event
+        loop. It must not block."""
+        self._writer.on_commit = call
 
     @property
     def waiting(self) -> int:
@@ -354,112 +333,13 @@ class Log:
         room = self._store.find_room(tx, name.key)
         if room is None:
             return _Preview(None, False, None)
-        missed = self._missed(tx, room, since) if since else None
+        missed = self._pages.missed(tx, room, since) if since else None
         return _Preview(room, self._store.is_member(tx, room.id, user_id), missed)
-
-    def _missed_by_now(self, tx: Any, room: Room, since: Since, missed: Page | None, last_seq: int) -> Page:
-        """Return `missed`, which was read a moment ago, with what has come since."""
-        if missed is None:
-            return self._missed(tx, room, since)
-        if missed.more or missed.reached >= last_seq:
-            return missed
-        rest = self._replay(tx, room.id, missed.reached, None, self._catch_up)
-        both = Page([*missed.items, *rest.items], rest.reached, more=rest.more, gap=missed.gap or rest.gap)
-        return both if both.gap else self._cut(both)
-
-    def _missed(self, tx: Any, room: Room, since: Since) -> Page:
-        head = self._store.head(tx, room.id)
-        if since.epoch == room.epoch and head.first_seq - 1 <= since.seq <= head.last_seq:
-            return self._replay(tx, room.id, since.seq, None, self._catch_up)
-        latest = self._latest(tx, room.id, None, self._page_limit)
-        return replace(latest, reached=head.last_seq, more=False, gap=True)
-
-    def _replay(self, tx: Any, room_id: int, after: int, before: int | None, limit: int) -> Page:
-        head = self._store.head(tx, room_id)
-        items, reached = self._store.replay(tx, room_id, after, before, limit)
-        end = head.last_seq if before is None else min(head.last_seq, before - 1)
-        gap = after < head.first_seq - 1
-        return self._cut(Page(items, max(after, reached), more=reached < end and bool(reached), gap=gap))
-
-    def _latest(self, tx: Any, room_id: int, before: int | None, limit: int) -> Page:
-        messages = self._store.page_back(tx, room_id, before, limit + 1)
-        page = messages[-limit:]
-        fitting = _fitting(reversed(page), self._page_bytes)
-        reached = place(page[-1]) if page else 0
-        return Page(page[len(page) - fitting :], reached, more=len(messages) > fitting)
-
-    def _cut(self, page: Page) -> Page:
-        """Return as much of the start of `page` as one answer may hold."""
-        fitting = _fitting(page.items, self._page_bytes)
-        if fitting == len(page.items):
-            return page
-        items = page.items[:fitting]
-        return replace(page, items=items, reached=place(items[-1]), more=True)
 
     def _trim_step(self, room_id: int, keep: int | None, since: int | None) -> int:
         return self._write(lambda tx: self._store.trim(tx, room_id, keep, since, TRIM_STEP))
 
 
-def _fitting(items: Iterable[Item], max_bytes: int) -> int:
-    """Return how many of `items`, from the first on, have texts of so many bytes together; at least one, so
-    that whoever turns pages gets on."""
-    size_bytes, count = 0, 0
-    for item in items:
-        text = item.message.text if isinstance(item, Change) else item.text
-        size_bytes += len(text) if text.isascii() else len(text.encode())
-        if size_bytes > max_bytes and count:
-            break
-        count += 1
-    return count
-
-
 def new_epoch() -> str:
     """Return a room's epoch: random, so that no two logs are taken for each other."""
     return secrets.token_hex(8)
-
-
-def open_log(
-    settings: Settings,
-    observe: Callable[[int, float], None] = lambda size, seconds: None,
-    soon: Callable[[Callable[[], None]], None] | None = None,
-) -> Log:
-    """Return the log that ``[storage]`` and ``[history]`` describe. Opens nothing yet. For `observe` and
-    `soon` see `GroupCommit`. Raises SettingsError where the database's driver is not installed."""
-    is_stored = settings.storage_url is not None
-    readers = settings.storage.readers if is_stored else 0
-    return _log(settings, _store(settings), readers=readers, observe=observe, soon=soon)
-
-
-def open_log_at_once(settings: Settings, connection: Connection | None = None) -> Log:
-    """Return the log for a process that serves nobody, in which each call is a transaction in the thread that
-    makes it; or, with a connection of the host's, a part of its transaction. Raises HostingError."""
-    reactions = settings.limits.reactions_per_message
-    store: Store
-    if connection is None:
-        store = _store(settings)
-    else:
-        store = BorrowedStore(connection, reactions_per_message=reactions)
-    return _log(settings, store, readers=0, at_once=True)
-
-
-def _store(settings: Settings) -> Store:
-    url, storage = settings.storage_url, settings.storage
-    if url is None:
-        return MemoryStore()
-    database: Database | ServerDatabase
-    if url.startswith("sqlite"):
-        database = Database(url, synchronous=storage.synchronous, busy_seconds=storage.busy_seconds)
-    else:
-        database = ServerDatabase(url, busy_seconds=storage.busy_seconds, readers=storage.readers)
-    return SqlStore(database, reactions_per_message=settings.limits.reactions_per_message)
-
-
-def _log(settings: Settings, store: Store, **options: Any) -> Log:
-    return Log(
-        store,
-        max_waiting=settings.limits.waiting_writes,
-        page_limit=settings.history.page_limit,
-        catch_up=settings.history.catch_up,
-        page_bytes=settings.history.page_bytes,
-        **options,
-    )

@@ -9,11 +9,12 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.event import AsyncResult, Event
 
 from chatapp.errors import Internal, Refusal
+from chatapp.log.batches import log_failures
 from chatapp.log.greenlets import Greenlets
 from chatapp.log.native import Done, NativeThread, NativeThreads, Work
 from chatapp.log.repeats import until_done
 from chatapp.log.store import Store
-from chatapp.log.writer import closing, log_failures
+from chatapp.log.writer import closing
 
 T = TypeVar("T")
 

@@ -23,7 +23,8 @@ def main(url: str, process: str, seconds: float) -> None:
     from chatapp.domain.messages import Draft, Kind
     from chatapp.domain.names import parse_guest_name, parse_room_name, site_name
     from chatapp.errors import NameTaken
-    from chatapp.log.log import Log, open_log
+    from chatapp.log.log import Log
+    from chatapp.log.opening import open_log
     from chatapp.log.store import Appended
     from chatapp.settings import Settings, Storage
 

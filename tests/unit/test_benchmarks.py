@@ -152,7 +152,7 @@ def test_a_closed_loop_ends_when_too_much_is_delivered(peer: Peer) -> None:
 
 
 def test_an_open_loop_ends_when_all_has_been_delivered(peer: Peer) -> None:
-    paced = Paced(peer.LOAD, peer.crowd, peer.room, per_second=1)
+    paced = Paced(peer.LOAD, peer.crowd, [peer.room], per_second=1)
     peer.deliver(0)
     tally = paced.run(0.01)
     assert (tally.sent, tally.acks, tally.deliveries, len(tally.latencies_seconds)) == (1, 1, 1, 1)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prompt_toolkit.application import create_app_session
+from prompt_toolkit.application import Application, create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
@@ -252,6 +252,50 @@ def test_a_failure_ends_the_prompt_without_a_key(
     with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
         desk.terminal.run(FailingConnection(desk.terminal, moment))  # type: ignore[arg-type]
     assert desk.terminal.failure == "Over."
+
+
+class TalkingConnection:
+    """Tells something all the time, on its own thread, until it is closed or telling fails."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.has_failed = False
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        self.has_failed = True
+        while not self._is_closed:
+            self._terminal.tell(JOINED)
+        self.has_failed = False
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._thread.join(PATIENCE_SECONDS)
+
+
+def test_what_arrives_while_one_prompt_ends_and_the_next_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On another thread than the prompt's, `invalidate` now and then meets a prompt that ends, and raises.
+    threads = set()
+    invalidate = Application.invalidate
+
+    def noted(app: Application[Any]) -> None:
+        threads.add(threading.current_thread())
+        invalidate(app)
+
+    monkeypatch.setattr(Application, "invalidate", noted)
+    desk = Desk()
+    connection = TalkingConnection(desk.terminal)
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        for _ in range(300):
+            keys.send_text("\r")
+        keys.send_text("/quit\r")
+        desk.terminal.run(connection)  # type: ignore[arg-type]
+    assert not connection.has_failed
+    assert threads == {threading.current_thread()}
 
 
 # At a real terminal.

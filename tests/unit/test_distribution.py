@@ -8,8 +8,11 @@ from typing import Any
 
 import gevent
 import pytest
+from socketio.exceptions import ConnectionRefusedError
 
+from chatapp.chat.distribution import TOGETHER_SECONDS
 from chatapp.cluster.envelopes import EntryNews, Part, encode
+from chatapp.settings import Limits, Settings
 from unit.worker_town import Town, Worker, a_town, until
 
 
@@ -202,3 +205,55 @@ def test_rooms_and_users_that_nobody_here_hears_are_given_up(town: Town) -> None
     first.say("a", "welcome")
     until(lambda: second.seqs("b2"), "the message")
     assert second.seqs("b2") == [1]
+
+
+def test_the_first_message_of_a_conversation_is_heard_whoever_comes_meanwhile(town: Town) -> None:
+    first, second = town.worker(), town.worker()
+    first.parts.join("a", "lobby", "ann")
+    token = second.parts.join("b", "lobby", "bob")["token"]
+    town.delay_seconds = 0.5
+    assert second.parts.call("b", "new pm", "@ann psst")["ok"]
+    request = {"roomname": "lobby", "username": "bob", "token": token}
+    first.parts.handlers.connect("b", {})
+    assert first.call("b", "join room", request)["ok"]  # which reads of a place that ann has not heard
+    until(lambda: first.seqs("a"), "the private message")
+    assert first.seqs("a") == [1]
+
+
+def test_what_others_commit_waits_for_an_own_commit_but_not_for_long(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = town.worker(), town.worker()
+    first.parts.join("a", "lobby", "ann")
+    second.parts.join("b", "lobby", "bob")
+    log = second.parts.context.log
+    is_committing = True
+    monkeypatch.setattr(type(log), "is_committing", property(lambda self: self is log and is_committing))
+    first.say("a", "one")
+    gevent.sleep(TOGETHER_SECONDS / 4)
+    assert second.seqs("b") == []
+    log._writer.on_commit()
+    assert second.seqs("b") == [1]  # in the same moment as what was committed
+    first.say("a", "two")
+    until(lambda: second.seqs("b") == [1, 2], "the end of the wait")
+
+
+def test_nobody_has_more_connections_than_they_may_by_coming_at_once(town: Town) -> None:
+    town.settings = Settings(limits=Limits(enabled=False, connections_per_user=1))
+    worker = town.worker()
+    token = worker.parts.join("first", "lobby", "ann")["token"]
+    worker.parts.handlers.disconnect("first", "gone")
+    worker.parts.clock.now += 60
+    worker.parts.rooms.tick(worker.parts.clock())
+    worker.parts.housekeeping.compare()  # nobody is listened for any more, so that whoever comes has to wait
+
+    def come(sid: str) -> bool:
+        try:
+            worker.parts.handlers.connect(sid, {}, {"token": token})
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    coming = [gevent.spawn(come, f"tab {number}") for number in range(4)]
+    gevent.joinall(coming, timeout=10, raise_error=True)
+    assert sorted(greenlet.value for greenlet in coming) == [False, False, False, True]

@@ -19,8 +19,10 @@ from chatapp.domain.messages import Change, Draft, Item, Kind, Room, User
 from chatapp.domain.names import parse_guest_name, parse_room_name, site_name
 from chatapp.errors import Internal, NameTaken, StorageBusy, StorageUnavailable
 from chatapp.log.database import Database
-from chatapp.log.log import Log, Since, open_log, place
+from chatapp.log.log import Log
 from chatapp.log.memory import MemoryStore
+from chatapp.log.opening import open_log
+from chatapp.log.pages import Since, place
 from chatapp.log.sql import SqlStore
 from chatapp.settings import load_settings
 from servers import PATIENCE_SECONDS

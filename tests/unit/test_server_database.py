@@ -16,11 +16,14 @@ import databases
 from chatapp.domain.messages import Draft, Kind, Room, User
 from chatapp.domain.names import parse_room_name, site_name
 from chatapp.errors import StorageBusy, StorageUnavailable
+from chatapp.log.batches import Job
+from chatapp.log.opening import open_log_at_once
 from chatapp.log.repeats import Undecided, Undone, until_done
 from chatapp.log.server_database import CONNECT_SECONDS, ServerDatabase
 from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended
-from chatapp.log.writer import GroupCommit, Job
+from chatapp.log.writer import GroupCommit
+from chatapp.settings import Settings, Storage
 from servers import PATIENCE_SECONDS
 from unit.cutting_proxy import CuttingProxy
 
@@ -62,6 +65,21 @@ def end_connection(url: str, number: int) -> None:
             other.exec_driver_sql(f"SELECT pg_terminate_backend({number}, 5000)")
         else:
             other.exec_driver_sql(f"KILL {number}")
+
+
+def end_all_connections(url: str) -> None:
+    """End all connections to a database."""
+    with databases.connected(make_url(url)) as other:
+        if other.dialect.name == "postgresql":
+            of_others = "datname = current_database() AND pid <> pg_backend_pid()"
+            found = f"SELECT pid FROM pg_stat_activity WHERE {of_others}"
+        else:
+            of_others = "db = DATABASE() AND id <> CONNECTION_ID()"
+            found = f"SELECT id FROM information_schema.processlist WHERE {of_others}"
+        numbers = list(other.exec_driver_sql(found).scalars())
+    assert numbers
+    for number in numbers:
+        end_connection(url, number)
 
 
 def outcomes_of(store: SqlStore, jobs: list[Job]) -> list[Any]:
@@ -312,3 +330,15 @@ def test_what_cannot_be_looked_up_is_refused_when_its_commit_was_not_answered(
     draft, read = outcomes_of(cut_store, jobs)
     assert isinstance(draft, StorageUnavailable) and draft.retry_after
     assert read.last_seq == (1 if when == "after" else 0)
+
+
+def test_a_process_that_serves_nobody_writes_again_after_its_connection_was_ended(url: str) -> None:
+    log = open_log_at_once(Settings(storage=Storage(url=url)))
+    try:
+        room = log.open_room(parse_room_name("lobby", 64))
+        user = log.sign_in("host:shop", site_name("shop", 32))
+        for seq in (1, 2, 3):
+            assert log.append_and_wait(Draft(room, user, Kind.MESSAGE, "hello")).entry.seq == seq
+            end_all_connections(url)
+    finally:
+        log.close()

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from chatapp import ChatServer
 from chatapp.cluster.envelopes import EntryNews, EventNews
 from chatapp.errors import HostingError, InvalidText, NoSuchUser
-from chatapp.log.log import Log, open_log_at_once
+from chatapp.log.log import Log
+from chatapp.log.opening import open_log_at_once
 from chatapp.settings import App, Settings, Storage
 from chatapp.wire import Wire
 

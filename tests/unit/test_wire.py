@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatapp.domain.messages import Change, Entry, Kind, Room, User, fold
-from chatapp.log.log import Page
+from chatapp.log.pages import Page
 from chatapp.settings import MessageTypes
 from chatapp.wire import Composer, entry_id, member, receipt, timestamp
 

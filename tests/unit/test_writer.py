@@ -15,12 +15,13 @@ from gevent.event import Event
 from chatapp.domain.messages import Draft, Kind, Room, User
 from chatapp.domain.names import parse_room_name, site_name
 from chatapp.errors import Internal, NotFound, Refusal, StorageBusy, StorageUnavailable
+from chatapp.log.batches import Job
 from chatapp.log.database import Database
 from chatapp.log.memory import MemoryStore
 from chatapp.log.native import Done, Work
 from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended, Store, Visit
-from chatapp.log.writer import MAX_BATCH, GroupCommit, Job
+from chatapp.log.writer import MAX_BATCH, GroupCommit
 
 PATIENCE_SECONDS = 20
 NOW_SECONDS = 1_700_000_000.5

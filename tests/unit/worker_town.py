@@ -110,14 +110,14 @@ class Town:
         self.workers: list[Worker] = []
         self.loses = 0.0
         self.delay_seconds = 0.0
+        self.settings = Settings(limits=Limits(enabled=False))
 
     def worker(self) -> Worker:
         """Start another worker."""
         database = Database(f"sqlite:///{self._path}/chat.db", synchronous="normal", busy_seconds=5)
         bus = LoopBus(self)
-        settings = Settings(limits=Limits(enabled=False))
         store = SqlStore(database, reactions_per_message=20)
-        parts = self._stack.enter_context(put_together(settings, store=store, bus=bus))
+        parts = self._stack.enter_context(put_together(self.settings, store=store, bus=bus))
         worker = Worker(f"worker{len(self.workers)}", parts, bus)
         self._stack.callback(worker.attendance.stop)
         self.workers.append(worker)
