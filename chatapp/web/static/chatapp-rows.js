@@ -4,10 +4,10 @@
  * An item is {seq, message, handle, notice}: a stored message, what is on its way or has failed, or a line that is
  * in no log. ECMAScript 5, needs chatapp-text.js. MIT licence.
  */
-(function (root) {
+(function (root, Chatapp) {
   "use strict";
 
-  var T = root.ChatappText;
+  var T = Chatapp.text;
   var el = T.el;
 
   // Messages of one person within so many minutes belong together.
@@ -28,7 +28,7 @@
 
   // Show the row's item as it is now; the focus stays in the row.
   Rows.prototype.fill = function (row, before) {
-    var hadFocus = row.contains(document.activeElement);
+    var hadFocus = T.focusWithin(row) !== null;
     var item = row.chatappItem;
     var date = dateOf(item);
     T.clear(row);
@@ -39,7 +39,7 @@
     } else {
       this._message(row, item, before, date);
     }
-    if (hadFocus && document.activeElement !== row) row.focus();
+    if (hadFocus && T.focusWithin(row) !== row) row.focus();
   };
 
   Rows.prototype._isNotice = function (item) {
@@ -158,5 +158,5 @@
     return item.date;
   }
 
-  root.ChatappRows = Rows;
-})(this);
+  Chatapp.Rows = Rows;
+})(window, Chatapp);

@@ -2,9 +2,9 @@
  * chatapp-text.js: words, names and texts as nodes. What came over the wire becomes text nodes and nothing else:
  * no markup is ever parsed.
  *
- * ECMAScript 5, needs nothing. MIT licence.
+ * ECMAScript 5, needs chatapp.js. MIT licence.
  */
-(function (root) {
+(function (root, Chatapp) {
   "use strict";
 
   var SVG = "http://www.w3.org/2000/svg";
@@ -56,6 +56,13 @@
   function clear(element) {
     while (element.firstChild) element.removeChild(element.firstChild);
     return element;
+  }
+
+  // What has the focus within an element, null if nothing has; in a shadow tree, too.
+  function focusWithin(element) {
+    var tree = element.getRootNode ? element.getRootNode() : document;
+    var active = (tree.activeElement === undefined ? document : tree).activeElement;
+    return active && element.contains(active) ? active : null;
   }
 
   function icon(name) {
@@ -199,10 +206,11 @@
     return new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
   }
 
-  root.ChatappText = {
+  Chatapp.text = {
     el: el,
     append: append,
     clear: clear,
+    focusWithin: focusWithin,
     icon: icon,
     button: button,
     name: name,
@@ -212,4 +220,4 @@
     isOnlyEmoji: isOnlyEmoji,
     Words: Words
   };
-})(this);
+})(window, Chatapp);

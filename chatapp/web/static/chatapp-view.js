@@ -4,10 +4,10 @@
  *
  * ECMAScript 5, needs chatapp-text.js, chatapp-rows.js and a room of chatapp.js. MIT licence.
  */
-(function (root) {
+(function (root, Chatapp) {
   "use strict";
 
-  var T = root.ChatappText;
+  var T = Chatapp.text;
   var el = T.el;
 
   // Rows in the document at most, and how many come at a time.
@@ -51,7 +51,7 @@
       seenSeq: 0,
       unreadFrom: 0
     };
-    this._rows = new root.ChatappRows(this._reader);
+    this._rows = new Chatapp.Rows(this._reader);
     this._build();
     room.on("joined", function (news) {
       if (!news.again) view._joined();
@@ -112,10 +112,10 @@
     });
     this._list.addEventListener("mouseover", function (event) {
       // A mouse that rests while rows move under it takes nothing from the keyboard.
-      if (!view._isByKeyboard || !view._tools.contains(document.activeElement)) view._putTools(rowOf(event.target));
+      if (!view._isByKeyboard || !T.focusWithin(view._tools)) view._putTools(rowOf(event.target));
     });
     this._list.addEventListener("mouseleave", function () {
-      var focused = view._list.contains(document.activeElement) ? rowOf(document.activeElement) : null;
+      var focused = rowOf(T.focusWithin(view._list));
       if (focused) view._putTools(focused);
       else view._putToolsOff();
     });
@@ -466,7 +466,7 @@
 
   View.prototype._trimTop = function () {
     while (this._to - this._from > WINDOW) {
-      if (this.items[this._from].row.contains(document.activeElement)) return;
+      if (T.focusWithin(this.items[this._from].row)) return;
       this._removeRow(this.items[this._from]);
       this._from += 1;
     }
@@ -474,7 +474,7 @@
 
   View.prototype._trimBottom = function () {
     while (this._to - this._from > WINDOW) {
-      if (this.items[this._to - 1].row.contains(document.activeElement)) return;
+      if (T.focusWithin(this.items[this._to - 1].row)) return;
       this._to -= 1;
       this._removeRow(this.items[this._to]);
     }
@@ -630,7 +630,7 @@
 
   View.prototype._makeReachable = function () {
     var last = this._list.lastChild;
-    var isFree = this._isAtBottom && !this._list.contains(document.activeElement);
+    var isFree = this._isAtBottom && !T.focusWithin(this._list);
     if (last && last !== this._active && (isFree || !this._active)) this._setActive(last);
   };
 
@@ -709,7 +709,7 @@
   };
 
   View.prototype._setTools = function (buttons, isWide) {
-    var hadFocus = this._tools.contains(document.activeElement);
+    var hadFocus = T.focusWithin(this._tools) !== null;
     this._tools.className = "tools" + (isWide ? " is-wide" : "");
     // A focused button that goes would take the tools with it.
     if (hadFocus) rowOf(this._tools).focus({preventScroll: true});
@@ -771,5 +771,5 @@
     }
   };
 
-  root.ChatappView = View;
-})(this);
+  Chatapp.View = View;
+})(window, Chatapp);

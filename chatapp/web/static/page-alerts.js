@@ -2,10 +2,10 @@
  * page-alerts.js: how the page draws attention: its title, notifications, and lines that are read out.
  * ECMAScript 5, needs jQuery and chatapp-text.js. MIT licence.
  */
-(function (root, $) {
+(function (root, $, Chatapp) {
   "use strict";
 
-  var T = root.ChatappText;
+  var T = Chatapp.text;
   var KEY = "chatapp notifications";
   // Lines that were read out are gone after so long, for they are in the list of messages, too.
   var LINE_SECONDS = 30;
@@ -98,4 +98,4 @@
   }
 
   root.ChatappPage = {Alerts: Alerts};
-})(this, this.jQuery);
+})(window, jQuery, Chatapp);

@@ -2,7 +2,7 @@
  * page-composer.js: the box in which one writes, and changes what one wrote.
  * ECMAScript 5, needs jQuery. MIT licence.
  */
-(function (root, $) {
+(function (root, $, Chatapp) {
   "use strict";
 
   // `place()` returns the place at the front: {room, view, draft}.
@@ -117,4 +117,4 @@
   };
 
   root.ChatappPage.Composer = Composer;
-})(this, this.jQuery);
+})(window, jQuery, Chatapp);

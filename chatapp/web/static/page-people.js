@@ -2,10 +2,10 @@
  * page-people.js: who is in the room that one looks at.
  * ECMAScript 5, needs jQuery and chatapp-text.js. MIT licence.
  */
-(function (root, $) {
+(function (root, $, Chatapp) {
   "use strict";
 
-  var T = root.ChatappText;
+  var T = Chatapp.text;
 
   // `onChoose(name)` is called with whom one wants to talk to.
   function People(words, user, onChoose) {
@@ -95,7 +95,8 @@
     var members = this._members.slice().sort(function (a, b) {
       return a.username.localeCompare(b.username);
     });
-    var had = this._list[0].contains(document.activeElement) ? $(document.activeElement).data("name") : null;
+    var focused = T.focusWithin(this._list[0]);
+    var had = focused ? $(focused).data("name") : null;
     T.append(T.clear(this._list[0]), members.map(function (member) {
       var isMe = Boolean(me) && member.user_id === me.id;
       var line = T.el(isMe ? "div" : "button", "person", isMe ? null : {type: "button"}, [
@@ -115,4 +116,4 @@
   };
 
   root.ChatappPage.People = People;
-})(this, this.jQuery);
+})(window, jQuery, Chatapp);

@@ -2,10 +2,10 @@
  * page-places.js: the rooms and conversations at the side, each a tab with what is unread in it.
  * ECMAScript 5, needs jQuery, chatapp-text.js and chatapp-view.js. MIT licence.
  */
-(function (root, $) {
+(function (root, $, Chatapp) {
   "use strict";
 
-  var T = root.ChatappText;
+  var T = Chatapp.text;
   var CLOSED = "chatapp closed";
 
   function fold(name) {
@@ -49,7 +49,7 @@
     var room = chat.join(name, options);
     var isPrivate = name.charAt(0) === "@";
     var place = {name: name, room: room, isPrivate: isPrivate, unread: 0, refusal: null, draft: "", typists: {}, isOnline: false};
-    place.view = new root.ChatappView(room, {
+    place.view = new Chatapp.View(room, {
       words: page.words,
       user: function () {
         return chat.user;
@@ -243,4 +243,4 @@
   }
 
   root.ChatappPage.Places = Places;
-})(this, this.jQuery);
+})(window, jQuery, Chatapp);

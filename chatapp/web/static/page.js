@@ -2,10 +2,10 @@
  * page.js: the page on which people chat; it puts the parts together.
  * ECMAScript 5, needs jQuery, chatapp.js, chatapp-view.js and the other page-*.js. MIT licence.
  */
-(function (root, $) {
+(function (root, $, Chatapp) {
   "use strict";
 
-  var T = root.ChatappText;
+  var T = Chatapp.text;
   var told = JSON.parse($("#told").text());
   var words = new T.Words(told.language, told.words);
   // As it is before anybody has come in, for whoever comes after a log-out.
@@ -14,7 +14,7 @@
   // One user's time on the page.
   function Session() {
     var session = this;
-    this.chat = root.Chatapp.connect({url: told.url, vocabulary: told.vocabulary});
+    this.chat = Chatapp.connect({url: told.url, vocabulary: told.vocabulary});
     this.chat.on("state", function (state, about) {
       session._state(state, about);
     }).on("message", function (message) {
@@ -410,4 +410,4 @@
 
   fillIcons($("#welcome"));
   begin();
-})(this, this.jQuery);
+})(window, jQuery, Chatapp);
