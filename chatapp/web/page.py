@@ -20,9 +20,10 @@ SCRIPTS = (
     "chatapp-text.js",
     "chatapp-rows.js",
     "chatapp-view.js",
+    "chatapp-composer.js",
+    "chatapp-parts.js",
     "page-alerts.js",
     "page-people.js",
-    "page-composer.js",
     "page-places.js",
     "page.js",
 )

@@ -26,7 +26,7 @@ def test_who_was_offline_misses_nothing(person: People, party: Party, url: str) 
         ann.wait_for_texts("before", "mine before")
         proxy.block()
         ann.wait_for_state("offline")
-        expect(ann.page.locator("#banner-text")).to_contain_text("No connection")
+        expect(ann.page.locator(".banner-text")).to_contain_text("No connection")
         for number in range(70):
             guest.say(f"m{number}")
         ann.say("mine one")

@@ -175,7 +175,7 @@ def test_whom_the_site_does_not_know_is_told_to_log_in(person: People, tmp_path:
     settings = {"AUTH_MODE": "flask", "AUTH_SITE_SECRET_KEY": SITE_SECRET_KEY}
     with running("serve", tmp_path, **settings) as server:
         ann = person("", "lobby", base=server.url, locale="de-DE")
-        expect(ann.page.locator("#banner-text")).to_contain_text("Bitte melde dich zuerst an.")
+        expect(ann.page.locator(".banner-text")).to_contain_text("Bitte melde dich zuerst an.")
         expect(ann.page.locator("#welcome")).to_have_count(0)
 
 

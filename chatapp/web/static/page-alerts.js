@@ -1,15 +1,11 @@
 /*
- * page-alerts.js: how the page draws attention: its title, notifications, and lines that are read out.
- * ECMAScript 5, needs jQuery and chatapp-text.js. MIT licence.
+ * page-alerts.js: how the page draws attention: its title and notifications.
+ * ECMAScript 5, needs jQuery. MIT licence.
  */
-(function (root, $, Chatapp) {
+(function (root, $) {
   "use strict";
 
-  var T = Chatapp.text;
   var KEY = "chatapp notifications";
-  // Lines that were read out are gone after so long, for they are in the list of messages, too.
-  var LINE_SECONDS = 30;
-  var LINES = 20;
 
   // `onOpen(place)` brings a room or conversation to the front.
   function Alerts(words, onOpen) {
@@ -27,19 +23,6 @@
   // The title: how much is unread everywhere, and where one is.
   Alerts.prototype.title = function (unread, place) {
     document.title = (unread ? "(" + unread + ") " : "") + (place ? place + " · " : "") + this._title;
-  };
-
-  // Have a new message read out.
-  Alerts.prototype.readOut = function (message) {
-    var log = $("#news");
-    var line = T.el("p", "", null, [
-      this._words.say("announcement", {name: message.username, text: message.message})
-    ]);
-    log.append(line);
-    log.children().slice(0, -LINES).remove();
-    setTimeout(function () {
-      $(line).remove();
-    }, LINE_SECONDS * 1000);
   };
 
   // A notification about a message, if they are on and the page is out of sight.
@@ -98,4 +81,4 @@
   }
 
   root.ChatappPage = {Alerts: Alerts};
-})(window, jQuery, Chatapp);
+})(window, jQuery);

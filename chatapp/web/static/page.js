@@ -1,6 +1,6 @@
 /*
  * page.js: the page on which people chat; it puts the parts together.
- * ECMAScript 5, needs jQuery, chatapp.js, chatapp-view.js and the other page-*.js. MIT licence.
+ * ECMAScript 5, needs jQuery and all of chatapp*.js and page-*.js. MIT licence.
  */
 (function (root, $, Chatapp) {
   "use strict";
@@ -45,9 +45,20 @@
     }, function (name) {
       session._choose("@" + name);
     });
-    this.composer = new root.ChatappPage.Composer(words, function () {
+    this.composer = new Chatapp.Composer(words, function () {
       return session.places.current;
+    }, function () {
+      session._fault(null);
     });
+    this.composer.box.id = "text";
+    this.banner = new Chatapp.Banner(words, function () {
+      session._act();
+    });
+    this.announcer = new Chatapp.Announcer(words);
+    $("#composer").append(this.composer.element);
+    $("#banner").append(this.banner.element);
+    $("#app").append(this.announcer.element);
+    this._about = {};
     this._wire();
   }
 
@@ -65,7 +76,7 @@
   Session.prototype.end = function () {
     this.chat.forget();
     $(document).add(root).off(".session");
-    clearInterval(this._countdown);
+    this.banner.stop();
   };
 
   Session.prototype._showApp = function () {
@@ -95,9 +106,6 @@
     });
     $("#side").on("keydown", function (event) {
       if (event.key === "Escape") session._side(false);
-    });
-    $("#banner-action").on("click", function () {
-      session._act();
     });
     $(root).on("popstate.session", function () {
       session.places.open(placeOfAddress() || told.room);
@@ -166,7 +174,7 @@
   Session.prototype._askName = function (error) {
     var session = this;
     var room = this.places.current.room;
-    welcome(error, function (name) {
+    ask(error, function (name) {
       session._showApp();
       room.join({username: name});
     });
@@ -177,7 +185,7 @@
   Session.prototype._opened = function (place, before, isChosen) {
     this.composer.change(before, place);
     this.people.show(place.room);
-    $("#fault").text("");
+    this._fault(null);
     if (isChosen) {
       root.history.pushState(null, "", "#" + encodeURIComponent(place.name));
       this._side(false);
@@ -240,7 +248,7 @@
     $("#place-title").empty().append(place.isPrivate ? "" : T.el("span", "hash", {"aria-hidden": "true"}, ["#"]))
       .append(T.name(titleOf(place)));
     $("#place-state").text(this._stateOf(place)).toggleClass("is-online", place.isPrivate && place.isOnline);
-    $("#typing").empty().append(this._typing(names));
+    $("#typing").empty().append(Chatapp.typing(words, names));
     var label = words.say(place.isPrivate ? "close_conversation" : "leave_room");
     $("#place-leave").attr({"aria-label": label, title: label})
       .empty().append(T.icon(place.isPrivate ? "close" : "leave"));
@@ -257,24 +265,11 @@
     return words.say("online", {count: place.room.online});
   };
 
-  Session.prototype._typing = function (names) {
-    if (!names.length) return [];
-    if (names.length > 2) return [document.createTextNode(words.say("typing_many"))];
-    var made = T.el("span");
-    var parts = words.say("typing", {count: names.length, names: "\n"}).split("\n");
-    T.append(made, [parts[0]]);
-    names.forEach(function (name, index) {
-      T.append(made, [index ? " " + words.say("and") + " " : "", T.name(name)]);
-    });
-    T.append(made, [parts[1]]);
-    return [T.el("span", "dots", {"aria-hidden": "true"}, [T.el("i"), T.el("i"), T.el("i")]), made];
-  };
-
   // Messages
 
   Session.prototype._news = function (place, message) {
     var user = this.chat.user;
-    if (place === this.places.current && !document.hidden) this.alerts.readOut(message);
+    if (place === this.places.current && !document.hidden) this.announcer.say(message);
     if (place.isPrivate || (user && T.mentionIn(message.message, user.name) >= 0)) this.alerts.notify(message);
   };
 
@@ -296,23 +291,15 @@
   };
 
   Session.prototype._fault = function (error) {
-    $("#fault").text(words.fault(error));
+    $("#fault").text(error ? words.fault(error) : "");
   };
 
   // The connection
 
   Session.prototype._state = function (state, about) {
-    var session = this;
-    clearInterval(this._countdown);
     this._about = about;
-    this._until = Date.now() + (about.seconds || 0) * 1000;
     $("#my-state").text(words.say("state_" + (state === "refused" ? "closed" : state).replace(" ", "_")).replace(/[.:].*$/, ""))
       .attr("class", "is-" + state.replace(" ", "-"));
-    if (state === "offline") {
-      this._countdown = setInterval(function () {
-        session._count();
-      }, 1000);
-    }
     if (state === "online") {
       this._askRooms();
       this.places.all.forEach(function (place) {
@@ -323,32 +310,7 @@
   };
 
   Session.prototype._banner = function () {
-    var place = this.places.current;
-    var state = this.chat.state;
-    var text = "";
-    var action = "";
-    if (state === "refused") {
-      text = words.say("state_refused", {reason: words.fault(this._about)});
-      action = "try_now";
-    } else if (state !== "online") {
-      text = words.say("state_" + state.replace(" ", "_"));
-      action = state === "offline" ? "try_now" : "";
-    } else if (place.refusal) {
-      text = words.say("not_in", {reason: words.fault(place.refusal)});
-      action = "come_back";
-    }
-    $("#banner").attr("class", "banner" + (text ? " is-shown is-" + state.replace(" ", "-") : ""));
-    // Only what is new is read out.
-    if ($("#banner-text").text() !== text) $("#banner-text").text(text);
-    $("#banner-action").prop("hidden", !action).text(action ? words.say(action) : "");
-    this._count();
-  };
-
-  // The seconds until the next attempt, which nobody wants to hear.
-  Session.prototype._count = function () {
-    var seconds = this.chat.state === "offline" ? Math.max(0, Math.ceil((this._until - Date.now()) / 1000)) : 0;
-    $("#banner").attr("title", seconds ? words.say("state_offline_seconds", {seconds: seconds}) : "");
-    $("#banner-seconds").text(seconds ? seconds + " s" : "");
+    this.banner.show(this.chat.state, this._about, this.places.current.refusal);
   };
 
   Session.prototype._act = function () {
@@ -375,25 +337,24 @@
     });
   }
 
-  // The form in which a guest says what to be called: `enter(name)`.
-  function welcome(error, enter) {
+  // Ask a guest what to be called: `enter(name)`.
+  function ask(error, enter) {
+    onName = enter;
     $("#app").prop("hidden", true);
     $("#welcome").prop("hidden", false);
-    $("#welcome-fault").text(error && $("#welcome-name").val() ? words.fault(error) : "");
-    $("#welcome-name").attr("aria-invalid", error ? "true" : null).trigger("focus");
-    $("#welcome-form").off("submit").on("submit", function (event) {
-      var name = $.trim($("#welcome-name").val());
-      event.preventDefault();
-      if (name) enter(name);
-    });
+    welcome.ask(error);
   }
 
   var session = null;
+  var onName = null;
+  var welcome = new Chatapp.Welcome(words, told.vocabulary.limits.username_characters, function (name) {
+    onName(name);
+  });
 
   function begin() {
     session = new Session();
     if (told.vocabulary.auth.guests && !session.chat.known()) {
-      welcome(null, function (name) {
+      ask(null, function (name) {
         session.start(name);
       });
     } else {
@@ -404,10 +365,10 @@
   function logOut() {
     session.end();
     $("#app").replaceWith(pristine.cloneNode(true));
-    $("#welcome-name").val("");
+    welcome.clear();
     begin();
   }
 
-  fillIcons($("#welcome"));
+  $("#welcome").append(welcome.element);
   begin();
 })(window, jQuery, Chatapp);
