@@ -12,7 +12,7 @@ from chatapp.web.languages import catalogue, choose
 from chatapp.web.vocabulary import vocabulary
 
 #: Below the assets, in the order in which they are loaded.
-STYLES = ("chatapp.css", "page.css")
+STYLES = ("chatapp.css", "chatapp-dark.css", "page.css")
 SCRIPTS = (
     "vendor/jquery.js",
     "vendor/socket.io.js",
