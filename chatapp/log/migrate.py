@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from alembic import command
@@ -22,13 +22,13 @@ _revision = select(column("version_num", String)).select_from(table("alembic_ver
 
 def migrate(
     connection: Connection,
-    lock: Callable[[Connection], AbstractContextManager[None]] = lambda connection: nullcontext(),
+    transaction: Callable[[Connection], AbstractContextManager[object]] = Connection.begin,
 ) -> None:
     """Run the migrations that this database has not seen; most often there is none.
 
-    Reads first, so that a database that cannot be written, but is up to date, can be read. `lock` keeps other
-    processes from doing the same at the same time, where a transaction alone does not. Raises
-    StorageUnavailable for a database that a newer chatapp has made.
+    Reads first, so that a database that cannot be written, but is up to date, can be read. `transaction`
+    begins one that keeps other processes from doing the same until it is committed. Raises StorageUnavailable
+    for a database that a newer chatapp has made.
     """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -41,7 +41,7 @@ def migrate(
         return
     writing = connection.execution_options(chatapp_write=True)
     try:
-        with silenced("alembic.runtime.migration"), writing.begin(), lock(writing):
+        with silenced("alembic.runtime.migration"), transaction(writing):
             command.upgrade(config, "head")  # which looks again at what there is by now
     except CommandError as error:
         raise StorageUnavailable(retry_after=None) from error

@@ -132,15 +132,18 @@ def unsuitable(connection: Connection) -> str | None:
 
 
 @contextmanager
-def migration_lock(connection: Connection) -> Iterator[None]:
-    """Let no other process run migrations on this database."""
+def migrating(connection: Connection) -> Iterator[None]:
+    """Be in a transaction during which no other process runs migrations on this database."""
     # The name is the server's, not the database's, and has 64 characters at most.
     lock = "CONCAT('chatapp ', SHA1(DATABASE()))"
     deadline = time.monotonic() + _MIGRATION_SECONDS
     while connection.scalar(text(f"SELECT GET_LOCK({lock}, 1)")) != 1:
         if time.monotonic() > deadline:
             raise TimeoutError("another process has been running migrations for too long")
+    connection.commit()
     try:
-        yield
+        with connection.begin():
+            yield
     finally:
+        # Not sooner, or the next would not see yet what has been done.
         connection.execute(text(f"SELECT RELEASE_LOCK({lock})"))

@@ -111,8 +111,9 @@ def unsuitable(connection: Connection) -> str | None:
 
 
 @contextmanager
-def migration_lock(connection: Connection) -> Iterator[None]:
-    """Let no other process run migrations on this database. To be taken inside the transaction that does."""
-    connection.execute(text("SET LOCAL lock_timeout = 0"))
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-    yield  # the end of the transaction lets it go
+def migrating(connection: Connection) -> Iterator[None]:
+    """Be in a transaction in which no other process runs migrations on this database."""
+    with connection.begin():
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        yield  # the end of the transaction lets it go

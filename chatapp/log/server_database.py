@@ -140,7 +140,7 @@ class ServerDatabase:
         event.listen(engine, "connect", lambda connection, _: self._kind.set_up_for_migrations(connection))
         with engine.connect() as connection, self._migrating:
             if not self._migrated:
-                migrate(connection, self._kind.migration_lock)
+                migrate(connection, self._kind.migrating)
                 self._migrated = True
 
     # What became of a transaction

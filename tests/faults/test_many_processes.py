@@ -46,7 +46,8 @@ def write_together(url: str) -> None:
     try:
         for process in processes:
             assert process.stdout is not None and process.stdin is not None
-            assert process.stdout.readline() == "ready\n"
+            if process.stdout.readline() != "ready\n":
+                pytest.fail(process.communicate()[1])
         for process in processes:
             assert process.stdin is not None
             process.stdin.close()  # now, all of them

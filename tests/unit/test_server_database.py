@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, NullPool, create_engine, event, make_url, text
 
 import databases
 from chatapp.domain.messages import Draft, Kind, Room, User
@@ -19,7 +19,7 @@ from chatapp.errors import StorageBusy, StorageUnavailable
 from chatapp.log.batches import Job
 from chatapp.log.opening import open_log_at_once
 from chatapp.log.repeats import Undecided, Undone, until_done
-from chatapp.log.server_database import CONNECT_SECONDS, ServerDatabase
+from chatapp.log.server_database import CONNECT_SECONDS, KINDS, ServerDatabase
 from chatapp.log.sql import SqlStore
 from chatapp.log.store import Appended
 from chatapp.log.writer import GroupCommit
@@ -342,3 +342,27 @@ def test_a_process_that_serves_nobody_writes_again_after_its_connection_was_ende
             end_all_connections(url)
     finally:
         log.close()
+
+
+def test_nobody_else_runs_migrations_before_they_are_committed(url: str) -> None:
+    kind = KINDS[make_url(url).get_backend_name()]
+    engine = create_engine(url, poolclass=NullPool)
+    has_entered, is_in_time = threading.Event(), []
+
+    def come_second() -> None:
+        with engine.connect() as other, kind.migrating(other):
+            has_entered.set()
+
+    second = threading.Thread(target=come_second, daemon=True)
+    with engine.connect() as first:
+
+        @event.listens_for(first, "commit")
+        def commit(_: Connection) -> None:
+            if second.ident is not None:
+                is_in_time.append(not has_entered.wait(0.5))
+
+        with kind.migrating(first):
+            second.start()
+    assert has_entered.wait(PATIENCE_SECONDS)
+    second.join(PATIENCE_SECONDS)
+    assert is_in_time == [True]
