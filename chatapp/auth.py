@@ -13,7 +13,7 @@ import flask
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from chatapp.errors import HostingError, Refusal, SettingsError, Unauthorized
+from chatapp.errors import HostingError, InvalidToken, Refusal, SettingsError, Unauthorized
 from chatapp.settings import Auth
 
 logger = logging.getLogger("chatapp.auth")
@@ -31,41 +31,75 @@ class SiteUser:
     name: str
 
 
-class GuestTokens:
-    """Signed tokens that let a guest be the same user again. They hold the user's id and their age.
+class _Tokens:
+    """Signed JSON with its age, each kind with a `salt` of its own.
 
     ``secret_key()`` is asked when the first token is made or read.
     """
 
-    def __init__(self, secret_key: Callable[[], str], days: float) -> None:
+    def __init__(self, secret_key: Callable[[], str], salt: str, max_age_seconds: float) -> None:
         self._secret_key = secret_key
-        self._max_age_seconds = int(days * 86400)
+        self._salt = salt
+        self._max_age_seconds = int(max_age_seconds)
 
     @functools.cached_property
     def _serializer(self) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(self._secret_key(), salt="chatapp.guest")
+        return URLSafeTimedSerializer(self._secret_key(), salt=self._salt)
 
-    def make(self, user_id: int) -> str:
-        """Return a fresh token."""
-        token = self._serializer.dumps(user_id)
+    def _make(self, value: object) -> str:
+        token = self._serializer.dumps(value)
         return token if isinstance(token, str) else token.decode()
 
-    def user_id(self, token: object) -> int | None:
-        """Return whose token it is; None for one that is forged, too old or no token at all."""
+    def _read(self, token: object) -> Any:
+        """Return what a token holds; None for one that is forged, too old or no token at all."""
         if not isinstance(token, str):
             return None
         try:
-            user_id = self._serializer.loads(token, max_age=self._max_age_seconds)
+            return self._serializer.loads(token, max_age=self._max_age_seconds)
         except (BadSignature, UnicodeEncodeError):  # the latter: half a surrogate pair
             return None
+
+
+class GuestTokens(_Tokens):
+    """They let a guest be the same user again, and hold the user's id."""
+
+    def __init__(self, secret_key: Callable[[], str], days: float) -> None:
+        super().__init__(secret_key, "chatapp.guest", days * 86400)
+
+    def make(self, user_id: int) -> str:
+        """Return a fresh token."""
+        return self._make(user_id)
+
+    def user_id(self, token: object) -> int | None:
+        """Return whose token it is; None for one that is forged, too old or no token at all."""
+        user_id = self._read(token)
         return user_id if isinstance(user_id, int) else None
+
+
+class SiteTokens(_Tokens):
+    """In them the site says who its user is, to pages that its cookies do not reach."""
+
+    def __init__(self, secret_key: Callable[[], str], hours: float) -> None:
+        super().__init__(secret_key, "chatapp.site", hours * 3600)
+
+    def make(self, user: SiteUser) -> str:
+        """Return a fresh token."""
+        return self._make([user.subject, user.name])
+
+    def user(self, token: object) -> SiteUser:
+        """Return whose token it is. Raises InvalidToken for one that is forged, too old or no token."""
+        found = self._read(token)
+        if found is None:
+            raise InvalidToken()
+        return SiteUser(*found)
 
 
 class SiteAuth:
     """``[auth] mode = flask`` and ``custom``: reads the request with which the client connected."""
 
-    def __init__(self, settings: Auth) -> None:
+    def __init__(self, settings: Auth, tokens: SiteTokens) -> None:
         self._settings = settings
+        self._tokens = tokens
         #: The site, whose session and Flask-Login are asked; in a side-car an app of ours.
         self.app: flask.Flask | None = None
         #: The site's own function.
@@ -80,9 +114,16 @@ class SiteAuth:
                 " chat.start(). `chatapp serve` and wsgi:app alone have none."
             )
 
-    def site_user(self, environ: dict[str, Any]) -> SiteUser:
-        """Return whose request it is. Raises Unauthorized for one of nobody known, and the Refusal that
-        the site's function raises."""
+    def sign(self, user_id: str | int | UUID, name: str | int) -> str:
+        """Return a token of a user of the site's. Raises Unauthorized for an empty id, and TypeError for
+        what is no id or no name."""
+        return self._tokens.make(_parse_identified((user_id, name)))
+
+    def site_user(self, environ: dict[str, Any], token: object = None) -> SiteUser:
+        """Return whose request it is, or whose `token` came with it. Raises Unauthorized for one of nobody
+        known, InvalidToken, and the Refusal that the site's function raises."""
+        if token is not None:
+            return self._tokens.user(token)
         assert self.app is not None
         try:
             # A copy, for Flask puts its request into it, and it is kept as long as the connection.
@@ -151,4 +192,4 @@ def make_sidecar_readable(app: flask.Flask, settings: Auth) -> None:
         )
 
 
-__all__ = ["GuestTokens", "Identified", "SiteAuth", "SiteUser", "make_sidecar_readable"]
+__all__ = ["GuestTokens", "Identified", "SiteAuth", "SiteTokens", "SiteUser", "make_sidecar_readable"]

@@ -115,6 +115,13 @@ class Unauthorized(Refusal):
     http_status = 401
 
 
+class InvalidToken(Refusal):
+    """The page is too old: load it anew."""
+
+    code = "invalid_token"
+    http_status = 401
+
+
 class Forbidden(Refusal):
     """You may not do this."""
 

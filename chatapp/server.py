@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
+from uuid import UUID
 
 import flask
 import gevent
@@ -17,7 +18,7 @@ from gevent.pywsgi import WSGIServer
 from sqlalchemy import Connection
 
 from chatapp import hosting
-from chatapp.auth import GuestTokens, SiteAuth, make_sidecar_readable
+from chatapp.auth import GuestTokens, SiteAuth, SiteTokens, make_sidecar_readable
 from chatapp.chat.attendance import Attendance
 from chatapp.chat.context import Context
 from chatapp.chat.distribution import Distribution
@@ -78,7 +79,8 @@ class ChatServer:
         self._origins = Origins(settings.app)
         #: python-socketio's server, for events of the host's own: ``chat.sio.on("my event", …)``.
         self.sio = SocketServer(settings, self._origins, self.metrics.ends.count)
-        self._site_auth = SiteAuth(settings.auth)
+        site_tokens = SiteTokens(lambda: secret_key(settings), settings.auth.site_token_hours)
+        self._site_auth = SiteAuth(settings.auth, site_tokens)
         self._app: flask.Flask | None = None
         self._served: WSGIServer | None = None
         #: Where the workers of this host find each other.
@@ -200,6 +202,14 @@ class ChatServer:
             raise SettingsError(["[auth] mode: must be custom, or @chat.identify is never asked"])
         self._site_auth.identify = function
         return function
+
+    def sign(self, user_id: str | int | UUID, name: str | int) -> str:
+        """Return a token with which a page connects as this user of the site's, where the site's cookies do
+        not reach: a page of another origin, with ``chat_widget(token=…)`` or ``io({auth: {token}})``. Good
+        for ``[auth] site_token_hours``. Raises SettingsError in guest mode, and Unauthorized for no id."""
+        if self.settings.auth.mode == "guest":
+            raise SettingsError(["[auth] mode: must be flask or custom, or nobody is who chat.sign says"])
+        return self._site_auth.sign(user_id, name)
 
     # Running
 

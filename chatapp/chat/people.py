@@ -15,28 +15,30 @@ from chatapp.payloads import Join
 
 
 class People:
-    """Identifies connections: by `tokens` in guest mode, by ``site_user(environ)`` in the others."""
+    """Identifies connections: by `tokens` in guest mode, by ``site_user(environ, token)`` in the others."""
 
     def __init__(
         self,
         context: Context,
         *,
         tokens: GuestTokens | None,
-        site_user: Callable[[dict[str, Any]], SiteUser] | None,
+        site_user: Callable[[dict[str, Any], object], SiteUser] | None,
     ) -> None:
         self._context = context
         self._tokens = tokens
         self._site_user = site_user
 
     def connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
-        """Admit a connection. Raises Unauthorized for one that the site does not know."""
+        """Admit a connection, with what its client says of itself. Raises Unauthorized for one that the site
+        does not know, and InvalidToken."""
         context = self._context
         user = None
+        token = auth.get("token") if isinstance(auth, dict) else None
         if self._site_user is not None:
-            known = self._site_user(environ)
+            known = self._site_user(environ, token)
             name = site_name(known.name, context.settings.limits.username_characters)
             user = context.log.sign_in(known.subject, name)
-        elif isinstance(auth, dict) and (user_id := self._user_id(auth.get("token"))) is not None:
+        elif (user_id := self._user_id(token)) is not None:
             user = self._still_named(user_id)
         connection = context.presence.connect(sid)
         if user is not None:

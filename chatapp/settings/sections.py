@@ -160,6 +160,9 @@ class Auth(Section):
         default=60, ge=0, le=525600, description="How long a guest's name stays theirs after they left"
     )
     token_days: float = Field(default=30, gt=0, le=3650, description="How long a guest's token is good for")
+    site_token_hours: float = Field(
+        default=12, gt=0, le=8760, description="How long a token of `chat.sign` is good for"
+    )
     site_secret_key: Line = Field(
         default="",
         repr=False,

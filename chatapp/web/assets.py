@@ -17,6 +17,11 @@ def libraries() -> list[str]:
     return [f"{_VENDOR}/{name}" for name in package["assets"]]
 
 
+def text(name: str) -> str:
+    """Return what one of the files below `FOLDER` holds. Raises OSError."""
+    return (FOLDER / name).read_text("utf-8")
+
+
 def missing() -> str:
     """Return the sentence about libraries that are not there; empty if all are.
 

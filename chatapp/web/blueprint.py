@@ -11,8 +11,9 @@ from chatapp.errors import Refusal
 from chatapp.metrics import Metrics
 from chatapp.settings import Settings
 from chatapp.web import assets
-from chatapp.web.page import chat_page
+from chatapp.web.page import chat_page, start
 from chatapp.web.vocabulary import vocabulary
+from chatapp.web.widget import STYLES, chat_widget, panel_script, style
 
 
 def make_blueprint(
@@ -20,6 +21,7 @@ def make_blueprint(
 ) -> Blueprint:
     """Return the blueprint. ``check_storage()`` raises a Refusal when the log cannot be read."""
     blueprint = Blueprint("chatapp", __name__, url_prefix=settings.web.prefix, template_folder="templates")
+    blueprint.add_app_template_global(chat_widget)
 
     @blueprint.get("/")
     def page() -> Response:
@@ -39,9 +41,8 @@ def make_blueprint(
             abort(404)
         return Response(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @blueprint.get("/vocabulary")
-    def get_vocabulary() -> Response:
-        answer = jsonify(vocabulary(settings, request.root_path.rstrip("/")))
+    def shared(answer: Response) -> Response:
+        """Let those pages read it that may connect (Fetch, 3.2)."""
         answer.headers["Cache-Control"] = "no-cache"
         answer.vary.add("Origin")
         origin = request.headers.get("Origin")
@@ -49,11 +50,46 @@ def make_blueprint(
             answer.headers["Access-Control-Allow-Origin"] = origin
         return answer
 
+    @blueprint.get("/vocabulary")
+    def get_vocabulary() -> Response:
+        return shared(jsonify(vocabulary(settings, request.root_path.rstrip("/"))))
+
+    @blueprint.get("/start")
+    def get_start() -> Response:
+        answer = shared(jsonify(start(settings)))
+        answer.vary.add("Accept-Language")
+        return answer
+
     # Not called static: at the root of a site that is the site's own folder.
     @blueprint.get("/assets/<path:filename>")
     def asset(filename: str) -> Response:
         if not (assets.FOLDER / filename).is_file() and filename in assets.libraries():
-            return Response(assets.missing(), 503, content_type="text/plain; charset=utf-8")
+            return without_libraries()
         return send_from_directory(assets.FOLDER, filename)
+
+    def without_libraries() -> Response:
+        return Response(assets.missing(), 503, content_type="text/plain; charset=utf-8")
+
+    @blueprint.get("/widget.js")
+    def widget() -> Response:
+        return send_from_directory(assets.FOLDER, "widget.js")
+
+    @blueprint.get("/widget-panel.js")
+    def widget_panel() -> Response:
+        if assets.missing():
+            return without_libraries()
+        return made(panel_script(), "text/javascript; charset=utf-8")
+
+    @blueprint.get("/<any({names}):name>".format(names=", ".join(f'"{name}"' for name in STYLES)))
+    def widget_style(name: str) -> Response:
+        return made(style(name), "text/css; charset=utf-8")
+
+    def made(content: str, content_type: str) -> Response:
+        """Answer with a file that was put together; it is not sent again to who has it."""
+        answer = Response(content, content_type=content_type)
+        answer.headers["Cache-Control"] = "no-cache"
+        answer.add_etag()
+        answer.make_conditional(request)
+        return answer
 
     return blueprint

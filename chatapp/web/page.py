@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
+from typing import Any
 
 from flask import Response, make_response, render_template, request
+from werkzeug.datastructures import LanguageAccept
 
 from chatapp.settings import Settings
 from chatapp.web.languages import catalogue, choose
@@ -52,24 +54,31 @@ def policy(nonce: str, host: str) -> str:
     )
 
 
-def chat_page(settings: Settings) -> Response:
-    """Answer the present request with the page, in the language that it asks for."""
-    language = choose(request.accept_languages)
-    words = catalogue(language)
-    nonce = secrets.token_urlsafe(16)
-    told = {
-        "url": request.root_path.rstrip("/") + settings.web.prefix,
+def start(settings: Settings) -> dict[str, Any]:
+    """Return what a page begins with: ``{url, room, language, words, vocabulary}``, in the language that
+    the present request asks for."""
+    asked = request.args.get("language")
+    language = choose(request.accept_languages if asked is None else LanguageAccept([(asked, 1)]))
+    root = request.root_path.rstrip("/")
+    return {
+        "url": root + settings.web.prefix,
         "room": settings.web.room,
         "language": language,
-        "words": words,
-        "vocabulary": vocabulary(settings, request.root_path.rstrip("/")),
+        "words": catalogue(language),
+        "vocabulary": vocabulary(settings, root),
     }
+
+
+def chat_page(settings: Settings) -> Response:
+    """Answer the present request with the page."""
+    told = start(settings)
+    nonce = secrets.token_urlsafe(16)
     answer = make_response(
         render_template(
             "chatapp/page.html",
             nonce=nonce,
-            language=language,
-            words=words,
+            language=told["language"],
+            words=told["words"],
             told=told,
             styles=STYLES,
             scripts=SCRIPTS,

@@ -128,3 +128,73 @@ def test_a_site_with_users_of_its_own_asks_for_no_name() -> None:
     settings = Settings(auth=Auth(mode="flask", site_secret_key="not to be told"))
     assert 'id="welcome"' not in visit(settings, "/chat/").text
     assert 'id="welcome"' in visit(Settings(), "/chat/").text
+
+
+@pytest.mark.parametrize("name", ["widget.js", "widget-panel.js", "widget.css", "widget-dark.css"])
+def test_what_a_widget_loads_is_served_at_any_prefix_and_not_sent_twice(name: str) -> None:
+    for prefix in ("/talk/here", ""):
+        settings = Settings(web=Web(prefix=prefix))
+        answer = visit(settings, f"{prefix}/{name}")
+        assert answer.status_code == 200
+        assert answer.content_type == f"text/{'css' if name.endswith('css') else 'javascript'}; charset=utf-8"
+        assert answer.headers["Cache-Control"] == "no-cache"
+        again = visit(settings, f"{prefix}/{name}", headers={"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b"")
+
+
+def test_a_widget_measures_in_pixels_and_lets_the_page_set_its_colours() -> None:
+    style = visit(Settings(), "/chat/widget.css").text
+    assert not re.search(r"[\d.]rem\b", style)
+    assert "min-height: 56px" in style  # 3.5rem
+    (colours,) = re.findall(r"^:host \{\n(.*?)^\}", style, re.MULTILINE | re.DOTALL)
+    assert "--chat-accent: #" in colours
+
+
+def test_a_widget_without_the_libraries_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "FOLDER", tmp_path)
+    answer = visit(Settings(), "/chat/widget-panel.js")
+    assert (answer.status_code, answer.text) == (503, assets.missing())
+
+
+@pytest.mark.parametrize(
+    ("language", "asked", "found"),
+    [("de", None, "de"), ("de", "ru", "ru"), ("de", "xx", "en"), ("fr", None, "en"), (None, "de", "de")],
+)
+def test_a_widget_begins_in_the_language_of_the_browser_or_of_the_page(
+    language: str | None, asked: str | None, found: str
+) -> None:
+    query = {} if asked is None else {"language": asked}
+    headers = {"Origin": PARTNER} | ({} if language is None else {"Accept-Language": language})
+    settings = Settings(app=App(allowed_origins=(PARTNER,)), web=Web(prefix="/talk", room="plenum"))
+    answer = visit(settings, "/talk/start", query_string=query, headers=headers)
+    told = answer.json or {}
+    assert (told["language"], told["room"], told["url"]) == (found, "plenum", "/talk")
+    assert told["vocabulary"]["events"]["newmsg"] == "new message"
+    assert answer.headers["Access-Control-Allow-Origin"] == PARTNER
+    assert {"Origin", "Accept-Language"} <= set(answer.vary)
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        ("chat_widget()", '<script src="/chat/widget.js" async></script>'),
+        ('chat_widget("support")', '<script src="/chat/widget.js" data-room="support" async></script>'),
+        (
+            """chat_widget("a<b", layout="inline", title='"x"', open=True, theme=None, nonce="n")""",
+            '<script src="/chat/widget.js" data-room="a&lt;b" data-layout="inline" data-title="&#34;x&#34;"'
+            ' data-open nonce="n" async></script>',
+        ),
+    ],
+)
+def test_templates_have_a_line_for_the_widget(call: str, line: str) -> None:
+    site = flask.Flask("site")
+    ChatServer(Settings()).init_app(site, realtime=False)
+    with site.test_request_context():
+        assert flask.render_template_string(f"{{{{ {call} }}}}") == line
+
+
+def test_an_option_that_the_widget_has_not_is_a_fault_of_the_template() -> None:
+    site = flask.Flask("site")
+    ChatServer(Settings()).init_app(site, realtime=False)
+    with site.test_request_context(), pytest.raises(TypeError, match="no option 'colour'; it has accent, "):
+        flask.render_template_string('{{ chat_widget("support", colour="red") }}')

@@ -15,8 +15,8 @@ from flask_login import LoginManager, UserMixin, login_user
 from werkzeug.test import EnvironBuilder
 
 from chatapp import ChatServer, Refusal, Settings
-from chatapp.auth import GuestTokens, SiteAuth, SiteUser, make_sidecar_readable
-from chatapp.errors import Forbidden, HostingError, SettingsError, Unauthorized
+from chatapp.auth import GuestTokens, SiteAuth, SiteTokens, SiteUser, make_sidecar_readable
+from chatapp.errors import Forbidden, HostingError, InvalidToken, SettingsError, Unauthorized
 from chatapp.settings import Auth
 
 KEY = "0123456789abcdef"
@@ -136,6 +136,10 @@ def test_the_key_is_asked_for_once_and_only_when_it_is_needed() -> None:
 # Users of a site
 
 
+def site_auth(settings: Auth) -> SiteAuth:
+    return SiteAuth(settings, SiteTokens(lambda: KEY, hours=12))
+
+
 @pytest.fixture
 def app() -> flask.Flask:
     app = flask.Flask("site")
@@ -152,7 +156,7 @@ def environ_for(app: flask.Flask, **session: Any) -> dict[str, Any]:
 
 
 def auth_for(app: flask.Flask, identify: Callable[[flask.Request], Any] | None = None) -> SiteAuth:
-    auth = SiteAuth(Auth(mode="custom" if identify else "flask"))
+    auth = site_auth(Auth(mode="custom" if identify else "flask"))
     auth.app, auth.identify = app, identify
     return auth
 
@@ -164,7 +168,7 @@ def test_the_session_says_who_it_is(app: flask.Flask) -> None:
 
 
 def test_other_keys_of_the_session_are_asked_if_the_settings_say_so(app: flask.Flask) -> None:
-    auth = SiteAuth(Auth(mode="flask", site_user_key="uid", site_name_key="nick"))
+    auth = site_auth(Auth(mode="flask", site_user_key="uid", site_name_key="nick"))
     auth.app = app
     assert auth.site_user(environ_for(app, uid="7", nick="ann")) == SiteUser("site:7", "ann")
 
@@ -197,7 +201,7 @@ def test_flask_login_is_asked_where_the_site_has_it(app: flask.Flask) -> None:
     environ |= {"HTTP_USER_AGENT": "Browser/1.0"}
     assert auth_for(app).site_user(environ) == SiteUser("site:7", "ann")
     for key, name in (("nickname", "annie"), ("no_such_name", "7")):
-        auth = SiteAuth(Auth(mode="flask", site_name_key=key))
+        auth = site_auth(Auth(mode="flask", site_name_key=key))
         auth.app = app
         assert auth.site_user(environ) == SiteUser("site:7", name)
     with pytest.raises(Unauthorized, match=r"Log in first\."):
@@ -325,7 +329,7 @@ def test_asking_leaves_the_environ_as_it_is(app: flask.Flask) -> None:
 
 
 def test_custom_mode_needs_a_function(app: flask.Flask) -> None:
-    auth = SiteAuth(Auth(mode="custom"))
+    auth = site_auth(Auth(mode="custom"))
     with pytest.raises(HostingError, match=r"put @chat\.identify before it"):
         auth.check()
     auth.identify = lambda request: "ann"
@@ -334,7 +338,7 @@ def test_custom_mode_needs_a_function(app: flask.Flask) -> None:
 
 @pytest.mark.parametrize("mode", ["guest", "flask"])
 def test_in_other_modes_a_function_would_never_be_asked_and_is_refused(mode: str) -> None:
-    SiteAuth(Auth(mode=mode)).check()
+    site_auth(Auth(mode=mode)).check()
     chat = ChatServer(Settings(auth=Auth(mode=mode)))
     with pytest.raises(SettingsError, match=r"\[auth\] mode: must be custom"):
         chat.identify(lambda request: "ann")
@@ -358,3 +362,55 @@ def test_a_sidecar_that_has_to_read_sessions_needs_the_sites_key() -> None:
         make_sidecar_readable(flask.Flask("sidecar"), Auth(mode="flask"))
     for mode in ("guest", "custom"):
         make_sidecar_readable(flask.Flask("sidecar"), Auth(mode=mode))
+
+
+# Users of a site, by a token that it has signed
+
+
+@pytest.mark.parametrize("user_id", [7, "seven", uuid.UUID(int=7)])
+def test_a_token_of_the_sites_is_its_user_as_a_cookie_is(app: flask.Flask, user_id: Any) -> None:
+    auth = auth_for(app, identify=lambda request: (user_id, "Ann"))
+    environ = environ_for(app)
+    by_token = auth.site_user(environ, auth.sign(user_id, "Ann"))
+    assert by_token == auth.site_user(environ) == SiteUser(f"site:{user_id}", "Ann")
+
+
+def test_a_token_of_the_sites_goes_before_its_cookie(app: flask.Flask) -> None:
+    auth = auth_for(app)
+    environ = environ_for(app, _user_id="8", username="Bob")
+    assert auth.site_user(environ).name == "Bob"
+    assert auth.site_user(environ, auth.sign(7, "Ann")).name == "Ann"
+
+
+def test_a_token_that_is_none_of_the_sites_lets_nobody_in(
+    app: flask.Flask, tokens: GuestTokens, clock: types.SimpleNamespace
+) -> None:
+    auth = auth_for(app)
+    environ = environ_for(app, _user_id="8", username="Bob")
+    token = auth.sign(7, "Ann")
+    of_others = SiteTokens(lambda: OTHER_KEY, hours=12).make(SiteUser("site:7", "Ann"))
+    for wrong in ("", "x", 7, ["x"], token[1:], token[:-2], tokens.make(7), of_others):
+        with pytest.raises(InvalidToken):
+            auth.site_user(environ, wrong)
+    clock.now += 12 * 3600
+    assert auth.site_user(environ, token).name == "Ann"
+    clock.now += 1
+    with pytest.raises(InvalidToken):
+        auth.site_user(environ, token)
+
+
+def test_a_token_of_the_sites_is_no_guests(app: flask.Flask, tokens: GuestTokens) -> None:
+    assert tokens.user_id(auth_for(app).sign(7, "Ann")) is None
+
+
+@pytest.mark.parametrize(
+    ("user_id", "error"), [(None, Unauthorized), ("", Unauthorized), (object(), TypeError)]
+)
+def test_nobody_is_signed_for(app: flask.Flask, user_id: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        auth_for(app).sign(user_id, "Ann")
+
+
+def test_where_guests_name_themselves_the_site_says_nothing() -> None:
+    with pytest.raises(SettingsError, match="must be flask or custom"):
+        ChatServer(Settings()).sign(7, "Ann")

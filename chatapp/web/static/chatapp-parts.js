@@ -92,8 +92,8 @@
     }, LINE_SECONDS * 1000);
   };
 
-  // Asks a guest for a name: `onName(name)`.
-  function Welcome(words, mostCharacters, onName) {
+  // Asks a guest for a name: `onName(name)`. `heading` is the tag of what stands above.
+  function Welcome(words, mostCharacters, heading, onName) {
     var welcome = this;
     this._words = words;
     this._input = el("input", "", {
@@ -103,7 +103,7 @@
     this._fault = el("p", "fault", {id: "welcome-fault", role: "alert"});
     this.element = el("form", "card", {autocomplete: "off"}, [
       el("span", "mark", null, [T.icon("mark")]),
-      el("h1", "", {id: "welcome-title"}, [words.say("welcome")]),
+      el(heading, "card-title", {id: "welcome-title"}, [words.say("welcome")]),
       el("p", "", null, [words.say("welcome_text")]),
       el("label", "", {"for": "welcome-name"}, [words.say("your_name")]),
       this._input,

@@ -347,7 +347,7 @@
 
   var session = null;
   var onName = null;
-  var welcome = new Chatapp.Welcome(words, told.vocabulary.limits.username_characters, function (name) {
+  var welcome = new Chatapp.Welcome(words, told.vocabulary.limits.username_characters, "h1", function (name) {
     onName(name);
   });
 
