@@ -17,6 +17,17 @@ expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 _NETWORK = re.compile(r"WebSocket connection to|Failed to load resource|net::ERR|ERR_CONNECTION")
 
 
+def hear(page: Page, faults: list[str]) -> None:
+    """Add to `faults` the errors and breaches of a policy that the page meets from now on."""
+    page.on("pageerror", lambda error: faults.append(str(error)))
+
+    def note(kind: str, text: str) -> None:
+        if kind in ("error", "warning") and not _NETWORK.search(text):
+            faults.append(text)
+
+    page.on("console", lambda message: note(message.type, message.text))
+
+
 class Person:
     """Somebody at the page, in `room`. `faults` are the errors and breaches of the policy that were seen."""
 
@@ -27,17 +38,12 @@ class Person:
         self.context = browser.new_context(**{"locale": "en-US", **options})
         self.context.set_default_timeout(PATIENCE_SECONDS * 1000)
         self.page: Page = self.context.new_page()
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("console", lambda message: self._hear(message.type, message.text))
+        hear(self.page, self.faults)
         self.page.goto(f"{url}/chat/#{quote(room)}")
         if name:
             self.page.locator("#welcome-name").fill(name)
             self.page.keyboard.press("Enter")
             self.wait_for_state("online")
-
-    def _hear(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning") and not _NETWORK.search(text):
-            self.faults.append(text)
 
     def close(self) -> None:
         """Close the browser's context."""

@@ -25,7 +25,7 @@ STYLES = {"widget.css": ("chatapp.css", "widget.css"), "widget-dark.css": ("chat
 #: Pixels to one rem. The size of a page's root element is the page's, and many have one of their own.
 _REM_PIXELS = 16
 _REM = re.compile(r"(?<![\w.])(\d*\.?\d+)rem\b")
-_COLOURS = re.compile(r"^\.chatapp-colours \{.*?^\}\n", re.MULTILINE | re.DOTALL)
+_COLOURS = re.compile(r"^( *)\.chatapp-colours \{.*?^\1\}\n", re.MULTILINE | re.DOTALL)
 _SOURCE_MAP = re.compile(r"^//# sourceMappingURL=.*$", re.MULTILINE)
 
 #: The attributes of the line, as ``data-…``.

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from accessibility import faults_of, live_regions
 from clients import wait_until
 from party import Party
 from people import Person
-from servers import ROOT
 
 People = Callable[..., Person]
 
-AXE = (ROOT / "tests" / "node" / "node_modules" / "axe-core" / "axe.min.js").read_text("utf-8")
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 780}}
-
-
-def faults_of(page: Page) -> list[Any]:
-    """Return what axe finds that it calls serious or critical, as ``[rule, element, ...]``."""
-    page.evaluate(AXE)  # by the debugger, which no policy concerns
-    found = page.evaluate("async () => (await axe.run()).violations")
-    return [
-        [fault["id"], *(node["html"][:200] + node["failureSummary"] for node in fault["nodes"])]
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
@@ -74,24 +61,6 @@ def test_a_new_message_is_read_out_once_and_the_history_is_not(person: People, p
     ann.say("mine")
     ann.wait_for_texts("from before", "brand new, edited edited", "mine")
     assert live_regions(ann.page) == [f"{guest.name}: brand new"]
-
-
-def live_regions(page: Page) -> list[str]:
-    """Return what the regions hold that the accessibility tree calls polite or assertive."""
-    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
-    by_id = {node["nodeId"]: node for node in nodes}
-
-    def text(node: Any) -> str:
-        if node.get("role", {}).get("value") == "StaticText":
-            return str(node["name"]["value"])
-        return "".join(text(by_id[child]) for child in node.get("childIds", []) if child in by_id)
-
-    found = []
-    for node in nodes:
-        live = {each["name"]: each["value"].get("value") for each in node.get("properties", [])}.get("live")
-        if live in ("polite", "assertive") and text(node):
-            found.append(text(node))
-    return found
 
 
 @pytest.mark.parametrize(("locale", "words"), [("de-DE", "2 Personen hier"), ("ru-RU", "2 человека здесь")])

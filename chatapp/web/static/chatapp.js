@@ -59,9 +59,11 @@
 
   function copy(object, more) {
     var made = {};
-    var key;
-    for (key in object) made[key] = object[key];
-    for (key in more) made[key] = more[key];
+    [object, more].forEach(function (each) {
+      Object.keys(each || {}).forEach(function (key) {
+        made[key] = each[key];
+      });
+    });
     return made;
   }
 

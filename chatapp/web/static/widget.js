@@ -38,7 +38,9 @@
   function el(tag, className, attributes) {
     var made = document.createElement(tag);
     made.className = className;
-    for (var name in attributes) made.setAttribute(name, attributes[name]);
+    Object.keys(attributes || {}).forEach(function (name) {
+      made.setAttribute(name, attributes[name]);
+    });
     return made;
   }
 
