@@ -1,9 +1,14 @@
-"""The scripts that pages load: our own, and the libraries that the build takes from npm."""
+"""The scripts and styles that pages load: our own, and the libraries that the build takes from npm."""
 
 from __future__ import annotations
 
+import functools
+import gzip
 import json
+import mimetypes
 from pathlib import Path
+
+from flask import Response, request
 
 _WEB = Path(__file__).parent
 #: Our own scripts; below it, in ``vendor/``, the libraries.
@@ -20,6 +25,32 @@ def libraries() -> list[str]:
 def text(name: str) -> str:
     """Return what one of the files below `FOLDER` holds. Raises OSError."""
     return (FOLDER / name).read_text("utf-8")
+
+
+def file_answer(name: str) -> Response:
+    """Answer the present request with one of the files below `FOLDER`. Raises OSError."""
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return text_answer(text(name), f"{kind}; charset=utf-8")
+
+
+def text_answer(content: str, content_type: str) -> Response:
+    """Answer the present request with a text: compressed for whom that is understood (RFC 9110, 12.5.3),
+    and without it for who has it already."""
+    data = content.encode()
+    is_compressed = request.accept_encodings["gzip"] > 0
+    answer = Response(_compressed(data) if is_compressed else data, content_type=content_type)
+    if is_compressed:
+        answer.content_encoding = "gzip"
+    answer.vary.add("Accept-Encoding")
+    answer.headers["Cache-Control"] = "no-cache"  # used again only after asking whether it is still so
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer
+
+
+@functools.lru_cache(maxsize=64)
+def _compressed(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)
 
 
 def missing() -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
-from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
+from flask import Blueprint, Response, abort, jsonify, request
+from werkzeug.security import safe_join
 
 from chatapp.engine.origins import Origins
 from chatapp.errors import Refusal
@@ -63,33 +65,26 @@ def make_blueprint(
     # Not called static: at the root of a site that is the site's own folder.
     @blueprint.get("/assets/<path:filename>")
     def asset(filename: str) -> Response:
-        if not (assets.FOLDER / filename).is_file() and filename in assets.libraries():
-            return without_libraries()
-        return send_from_directory(assets.FOLDER, filename)
+        path = safe_join(str(assets.FOLDER), filename)
+        if path is None or not os.path.isfile(path):
+            return without_libraries() if filename in assets.libraries() else abort(404)
+        return assets.file_answer(filename)
 
     def without_libraries() -> Response:
         return Response(assets.missing(), 503, content_type="text/plain; charset=utf-8")
 
     @blueprint.get("/widget.js")
     def widget() -> Response:
-        return send_from_directory(assets.FOLDER, "widget.js")
+        return assets.file_answer("widget.js")
 
     @blueprint.get("/widget-panel.js")
     def widget_panel() -> Response:
         if assets.missing():
             return without_libraries()
-        return made(panel_script(), "text/javascript; charset=utf-8")
+        return assets.text_answer(panel_script(), "text/javascript; charset=utf-8")
 
     @blueprint.get("/<any({names}):name>".format(names=", ".join(f'"{name}"' for name in STYLES)))
     def widget_style(name: str) -> Response:
-        return made(style(name), "text/css; charset=utf-8")
-
-    def made(content: str, content_type: str) -> Response:
-        """Answer with a file that was put together; it is not sent again to who has it."""
-        answer = Response(content, content_type=content_type)
-        answer.headers["Cache-Control"] = "no-cache"
-        answer.add_etag()
-        answer.make_conditional(request)
-        return answer
+        return assets.text_answer(style(name), "text/css; charset=utf-8")
 
     return blueprint

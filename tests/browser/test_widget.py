@@ -289,6 +289,9 @@ def test_a_site_gives_it_its_colours(shop: Shops, party: Party) -> None:
     assert colour(by_style, ".window") == "rgb(7, 8, 9)"
     as_the_browser_says = ready(shop(party.room, color_scheme="dark"))
     assert colour(as_the_browser_says, ".window") == "rgb(20, 21, 28)"
+    for scheme, ground in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 21, 28)")):
+        as_the_browser_says.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        expect(as_the_browser_says.window).to_have_css("background-color", ground)
 
 
 def test_attributes_that_say_nothing_are_named_in_the_console(shop: Shops, party: Party) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -79,6 +80,22 @@ def test_the_libraries_are_served_at_any_prefix(name: str) -> None:
             headers={"If-None-Match": answer.headers["ETag"]},
         )
         assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "path", ["assets/chatapp.js", "assets/page.css", "widget.js", "widget-panel.js", "widget.css"]
+)
+def test_scripts_and_styles_are_compressed_for_whom_that_is_understood(path: str) -> None:
+    plain = visit(Settings(), f"/chat/{path}", headers={"Accept-Encoding": "br, gzip;q=0"})
+    small = visit(Settings(), f"/chat/{path}", headers={"Accept-Encoding": "gzip, deflate, br"})
+    assert (plain.content_encoding, small.content_encoding) == (None, "gzip")
+    assert gzip.decompress(small.data) == plain.data
+    assert len(small.data) < 0.4 * len(plain.data)
+    assert plain.vary == small.vary and "Accept-Encoding" in small.vary
+    etags = {answer.headers["ETag"] for answer in (plain, small)}
+    assert len(etags) == 2
+    again = {"Accept-Encoding": "gzip", "If-None-Match": small.headers["ETag"]}
+    assert visit(Settings(), f"/chat/{path}", headers=again).status_code == 304
 
 
 @pytest.mark.parametrize("path", ["none.js", "../blueprint.py", "..%2fblueprint.py", "vendor/"])

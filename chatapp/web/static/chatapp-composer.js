@@ -8,7 +8,7 @@
   var T = Chatapp.text;
   var el = T.el;
 
-  // `place()` returns the place at the front: {name, room, view, draft}. `onSend()`: something is said or changed.
+  // `place()` returns the place at the front: {name, room, view, draft}; one that goes without saying has no name. `onSend()`: something is said or changed.
   function Composer(words, place, onSend) {
     this._words = words;
     this._place = place;
@@ -47,7 +47,7 @@
     if (before) before.draft = this._edited ? this._draft : this.box.value;
     this._show(null);
     this._set(after.draft || "");
-    var label = this._words.say("message_to", {room: after.name});
+    var label = after.name ? this._words.say("message_to", {room: after.name}) : this._words.say("write");
     this.box.setAttribute("aria-label", label);
     this.box.placeholder = label;
   };

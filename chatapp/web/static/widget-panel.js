@@ -173,7 +173,7 @@
     var chat = this._chat;
     var room = chat.join(this._name, name ? {username: name} : {});
     var isPrivate = this._name.charAt(0) === "@";
-    var place = {name: this._title, room: room, draft: "", refusal: null, unread: 0, typists: {}};
+    var place = {name: "", room: room, draft: "", refusal: null, unread: 0, typists: {}};
     place.view = new Chatapp.View(room, {
       words: this._words,
       user: function () {
