@@ -15,6 +15,7 @@ from chatapp import ChatServer, Settings
 from chatapp.settings import App, Auth
 from clients import wait_until
 from party import Party
+from people import seconds_until_seen
 from servers import running
 from shops import HOSTILE, PLAIN, Shop, serving
 from visitors import SITE_SECRET_KEY
@@ -138,8 +139,7 @@ def test_it_may_be_a_part_of_the_page(shop: Shops, party: Party) -> None:
     name = f'data-username="{party.named("ann")}"'
     visitor = shop(party.room, f'data-layout="inline" {name}')
     visitor.wait_for_texts("first")
-    # From the beginning of the navigation, by the page's own clock.
-    assert visitor.page.evaluate("performance.now()") < 1000
+    assert seconds_until_seen(visitor.page, visitor.window.get_by_text("first"), 1) < 1
     assert visitor.page.evaluate("document.activeElement === document.body"), "nobody asked for the focus"
     assert visitor.page.evaluate("document.querySelector('main > chatapp-widget + script') !== null")
     box = visitor.page.locator("chatapp-widget").bounding_box()
