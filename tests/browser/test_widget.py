@@ -202,6 +202,31 @@ def test_a_page_with_an_old_jquery_and_hostile_styles_hosts_it_unharmed(shop: Sh
     assert loud.page.evaluate("getComputedStyle(document.getElementById('text')).color") == "rgb(255, 0, 0)"
 
 
+def test_where_there_are_no_shadow_trees_it_is_there_all_the_same(shop: Shops, party: Party) -> None:
+    old = PLAIN.replace("<head>", "<head><script>delete Element.prototype.attachShadow</script>")
+    visitor = shop(party.room, html=old)
+    visitor.button.click()
+    visitor.name(party.named("ann"))
+    visitor.say("hello")
+    visitor.wait_for_texts("hello")
+    assert visitor.page.evaluate("document.querySelector('chatapp-widget').shadowRoot") is None
+    box = visitor.window.bounding_box()
+    assert box is not None and (box["width"], box["height"]) == (384, 576)
+    expect(visitor.window.locator(".bubble")).to_have_css("background-color", "rgb(70, 85, 212)")
+
+
+def test_what_does_not_answer_is_tried_again_at_the_next_click(shop: Shops, party: Party) -> None:
+    visitor = shop(party.room)
+    visitor.page.route("**/chat/start", lambda route: route.fulfill(status=200, body="<p>Moved"))
+    visitor.button.click()
+    visitor.wait_for_said("the chat does not answer (200).")
+    visitor.page.unroute("**/chat/start")
+    visitor.button.click()
+    visitor.name(party.named("ann"))
+    visitor.say("hello")
+    visitor.wait_for_texts("hello")
+
+
 def test_a_page_with_a_strict_policy_hosts_it_by_its_nonce(shop: Shops, party: Party, url: str) -> None:
     nonce = "'nonce-abc'"
     sockets = url.replace("http", "ws")

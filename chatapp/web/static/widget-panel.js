@@ -20,7 +20,7 @@
     this._title = widget.options.title || this._name;
     this._isShown = false;
     this._build();
-    this._begin(null);
+    this._begin();
   }
 
   // Make the panel of a widget, `done(panel)`; or `failed(sentence)`.
@@ -30,14 +30,23 @@
     request.open("GET", widget.url + "/start" + (language ? "?language=" + encodeURIComponent(language) : ""));
     request.timeout = ANSWER_SECONDS * 1000;
     request.onload = function () {
-      if (request.status !== 200) return failed("the chat does not answer (" + request.status + ").");
-      done(new Panel(widget, JSON.parse(request.responseText)));
+      var start = request.status === 200 ? parseJson(request.responseText) : null;
+      if (!start) return failed("the chat does not answer (" + request.status + ").");
+      done(new Panel(widget, start));
     };
     request.onerror = request.ontimeout = function () {
       failed("the chat cannot be reached, or [app] allowed_origins does not name " + root.location.origin + ".");
     };
     request.send();
   };
+
+  function parseJson(text) {
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      return null;
+    }
+  }
 
   // How it looks
 
