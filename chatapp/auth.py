@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hmac
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from chatapp.errors import HostingError, InvalidToken, Refusal, SettingsError, Unauthorized
+from chatapp.log.store import USER_ID_BITS
 from chatapp.settings import Auth
 
 logger = logging.getLogger("chatapp.auth")
@@ -74,6 +76,12 @@ class GuestTokens(_Tokens):
         """Return whose token it is; None for one that is forged, too old or no token at all."""
         user_id = self._read(token)
         return user_id if isinstance(user_id, int) else None
+
+    def secret_id(self, secret: str) -> int:
+        """Return the id of the guest who has made this secret before the first join: whoever repeats that,
+        as its acknowledgement was lost and the token with it, is the same guest again."""
+        digest = hmac.digest(self._secret_key().encode(), b"chatapp.secret " + secret.encode(), "sha256")
+        return int.from_bytes(digest, "big") >> (8 * len(digest) - USER_ID_BITS)
 
 
 class SiteTokens(_Tokens):

@@ -33,6 +33,7 @@ class Join(Payload):
     roomname: str
     username: str | None = None
     token: str | None = Field(default=None, max_length=1024)
+    secret: str | None = Field(default=None, min_length=22, max_length=1024)
     since: SincePayload | None = None
 
 

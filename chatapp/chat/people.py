@@ -78,6 +78,8 @@ class People:
 
     def _guest(self, request: Join) -> User:
         user_id = self._user_id(request.token)
+        if user_id is None and request.secret is not None and self._tokens is not None:
+            user_id = self._tokens.secret_id(request.secret)
         if request.username is None:
             if user_id is None:
                 raise InvalidPayload("username: is missing")

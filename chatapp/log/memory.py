@@ -70,7 +70,9 @@ class MemoryStore:
                 raise NameTaken(f"The name {name.display!r} is taken.")
         for holder in same.values():
             self._let_go(holder)
-        return self._name(self._users.get(user_id) if user_id is not None else None, None, name, now)
+        if user_id is None:
+            user_id = new_user_id()
+        return self._name(self._users.get(user_id), None, name, now, user_id)
 
     def sign_in(self, tx: None, subject: str, name: Name, now: int) -> User:
         known = self._by_subject.get(subject)
@@ -81,16 +83,16 @@ class MemoryStore:
                 break
             display = f"{wanted.display}-{next(numbers)}"
             name = replace(wanted, display=display, key=name_key(display))
-        return self._name(known, subject, name, now)
+        return self._name(known, subject, name, now, new_user_id())
 
     def known_as(self, tx: None, subject: str, name: Name) -> User | None:
         known = self._by_subject.get(subject)
         return known.user if known is not None and known.name == name else None
 
-    def _name(self, known: _User | None, subject: str | None, name: Name, now: int) -> User:
-        """Give `name`, which is free, to the user, or to a new one."""
+    def _name(self, known: _User | None, subject: str | None, name: Name, now: int, new_id: int) -> User:
+        """Give `name`, which is free, to the user, or to a new one with this id."""
         if known is None:
-            known = _User(User(new_user_id(), name.display), subject, None, now)
+            known = _User(User(new_id, name.display), subject, None, now)
             self._users[known.user.id] = known
             if subject is not None:
                 self._by_subject[subject] = known

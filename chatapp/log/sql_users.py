@@ -56,7 +56,7 @@ class SqlUsers:
         if user_id is not None:
             if tx.execute(update(users).where(users.c.id == user_id).values(named)).rowcount:
                 return User(user_id, name.display)
-        return User(_insert(tx, named), name.display)
+        return User(_insert(tx, named, user_id), name.display)
 
     def sign_in(self, tx: Connection, subject: str, name: Name, now: int) -> User:
         known = tx.execute(select(users).where(users.c.subject == subject)).one_or_none()
@@ -103,7 +103,7 @@ class SqlUsers:
         _touch.run(tx, ids=user_ids, now=now)
 
 
-def _insert(tx: Connection, values: dict[str, object]) -> int:
-    user_id = new_user_id()
+def _insert(tx: Connection, values: dict[str, object], user_id: int | None = None) -> int:
+    user_id = new_user_id() if user_id is None else user_id
     _add.run(tx, **{"id": user_id, "subject": None, **values})
     return user_id

@@ -103,7 +103,8 @@ class Store(Protocol):
     def claim_name(
         self, tx: Any, name: Name, user_id: int | None, now: int, is_held: Callable[[int, int], bool]
     ) -> User:
-        """Give `name` to the guest `user_id`, or to a new one. Raises NameTaken.
+        """Give `name` to the guest `user_id`, who is made if need be; to a new one, if that is None. Raises
+        NameTaken.
 
         ``is_held(user_id, seen_at)`` says whether whoever has the name now may keep it.
         """

@@ -129,10 +129,13 @@ def test_a_guest_claims_another_name_and_stays_the_same_user(store: Store) -> No
         assert store.find_user(tx, named("ann").key) is None
 
 
-def test_a_claim_with_the_id_of_a_user_who_is_gone_makes_a_new_one(store: Store) -> None:
+def test_a_claim_with_the_id_of_nobody_makes_a_user_of_this_id(store: Store) -> None:
     with store.transaction(write=True) as tx:
         user = store.claim_name(tx, named("ann"), 4711, NOW, lambda user_id, seen_at: True)
-        assert store.user(tx, user.id) == user
+        assert store.user(tx, 4711) == user == User(4711, "ann")
+        assert store.claim_name(tx, named("anna"), 4711, NOW, lambda user_id, seen_at: True) == User(
+            4711, "anna"
+        )
 
 
 def test_the_site_names_its_users_and_a_name_two_have_gets_a_number(store: Store) -> None:

@@ -176,6 +176,23 @@ def test_what_came_twice_is_told_once(server: ServerProcess) -> None:
         assert ann.seqs(room) == bob.seqs(room) == list(range(1, 13))
 
 
+def test_a_guest_whom_the_answer_to_the_first_join_never_reached_is_no_stranger(
+    server: ServerProcess,
+) -> None:
+    room = "first"
+    guest = Guest(server.url, room, "guest first")
+    with TcpProxy(server.port) as proxy, Page(proxy.url) as ann:
+        ann.wait_for("online")
+        proxy.swallow(only_answers=True)
+        ann.do("join", room, {"username": "ann first"})
+        here = {"room": room}
+        wait_until(lambda: len(guest.call("members", here)["members"]) == 2, "a join without an answer")
+        proxy.cut()
+        assert ann.wait_told(room, "joined")["user"]["name"] == "ann first"
+        assert ann.told(room, "refused") == []
+    guest.close()
+
+
 def test_a_connection_on_which_nothing_is_answered_is_given_up(server: ServerProcess) -> None:
     room = "silence"
     with TcpProxy(server.port) as proxy, Page(proxy.url) as ann:

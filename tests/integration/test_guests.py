@@ -10,9 +10,11 @@ from clients import Chatter, wait_until
 from party import Guest, Party, check_refusal
 
 
-def ask(party: Party, chatter: Chatter, name: str | None = None, token: str | None = None) -> Any:
-    """Return the acknowledgement of a join under a name as it is, with a token, or both."""
-    fields = {"roomname": party.room, "username": name, "token": token}
+def ask(
+    party: Party, chatter: Chatter, name: str | None = None, token: str | None = None, secret: Any = None
+) -> Any:
+    """Return the acknowledgement of a join under a name as it is, with a token, a secret, or all."""
+    fields = {"roomname": party.room, "username": name, "token": token, "secret": secret}
     return chatter.call("join room", {key: value for key, value in fields.items() if value is not None})
 
 
@@ -50,6 +52,22 @@ def test_a_token_makes_the_same_user_again(party: Party) -> None:
     user = {"id": ann.user_id, "name": ann.name}
     assert ask(party, by_token, token=ann.token)["user"] == user
     assert ask(party, by_both, ann.name.upper(), ann.token)["user"] == user
+
+
+def test_who_never_got_the_answer_to_the_first_join_is_the_same_user_again(party: Party) -> None:
+    name, secret = party.named("ann"), "made up by the client, once"
+    user = ask(party, party.stranger(), name, secret=secret)["user"]
+    again = ask(party, party.stranger(), name, secret=secret)
+    assert again["user"] == user
+    assert ask(party, party.stranger(), token=again["token"])["user"] == user
+    for other in (None, "made up by another client, later"):
+        check_refusal(ask(party, party.stranger(), name, secret=other), "name_taken")
+
+
+@pytest.mark.parametrize("secret", ["", "too short", "x" * 21, "x" * 1025, 17, ["x" * 22]])
+def test_a_secret_that_could_be_guessed_is_refused(party: Party, secret: Any) -> None:
+    answer = ask(party, party.stranger(), party.named("ann"), secret=secret)
+    check_refusal(answer, "invalid_payload", "secret: ")
 
 
 def test_a_token_works_when_connecting_too(party: Party) -> None:

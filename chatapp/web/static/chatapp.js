@@ -486,6 +486,7 @@
     if (chat.vocabulary.auth.guests) {
       if (chat.username) payload.username = chat.username;
       if (token) payload.token = token;
+      else payload.secret = chat._secret();
     }
     if (this._order.place !== null) payload.since = {epoch: this._order.epoch, seq: this._order.place};
     this._call("joinroom", payload, function (answer) {
@@ -926,6 +927,7 @@
       queue: new Keep(storageOf(options, "session"), "chatapp queue " + this._url)
     };
     this._ownToken = options.token || null;
+    this._ownSecret = null;
     this._isApart = (this._kept.tab.get() || {}).apart === true;
     // What was not sent before the page was loaded anew; of rooms that are joined it is taken out of here.
     var queue = this._kept.queue.get() || {};
@@ -980,7 +982,7 @@
     this._kept.tab.set(null);
     if (!this._isApart) this._kept.all.set(null);
     this._kept.queue.set(null);
-    this._ownToken = null;
+    this._ownToken = this._ownSecret = null;
     this.close();
   };
 
@@ -1032,6 +1034,14 @@
   Chat.prototype._token = function () {
     var kept = this._kept.tab.get() || this._kept.all.get();
     return this._ownToken || (kept && kept.token) || null;
+  };
+
+  // What makes a guest the same one again before there is a token: the answer to the first join may be lost.
+  Chat.prototype._secret = function () {
+    var kept = this._kept.tab.get() || {};
+    this._ownSecret = kept.secret || this._ownSecret || randomId();
+    if (!kept.secret) this._kept.tab.set(copy(kept, {secret: this._ownSecret}));
+    return this._ownSecret;
   };
 
   Chat.prototype._identified = function (answer) {
