@@ -316,6 +316,13 @@
 
   // What is above the first row: that more is coming, or that it begins here.
   View.prototype._tellTop = function () {
+    var view = this;
+    this._window.keepPlace(function () {
+      view._fillTop();
+    });
+  };
+
+  View.prototype._fillTop = function () {
     var words = this._words;
     T.clear(this._top);
     if (this.room.more) {

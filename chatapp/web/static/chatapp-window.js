@@ -131,8 +131,8 @@
     this._options.onScroll();
   };
 
-  // Change rows so that what is in sight stays in its place.
-  Window.prototype._keepPlace = function (change) {
+  // Change rows, or what is above them, so that what is in sight stays in its place.
+  Window.prototype.keepPlace = function (change) {
     if (!this.isShown) return change();
     if (this.isAtBottom && this._to === this._items.length) {
       change();
@@ -176,7 +176,7 @@
     if (at < this._to) this._to -= 1;
     if (!item.row) return;
     var next = item.row.nextSibling;
-    this._keepPlace(function () {
+    this.keepPlace(function () {
       pane._remove(item);
       if (next) pane._rows.fill(next, pane._items[at - 1] || null);
     });
@@ -187,7 +187,7 @@
     var pane = this;
     if (!item.row) return;
     var before = item.row.previousSibling;
-    this._keepPlace(function () {
+    this.keepPlace(function () {
       pane._rows.fill(item.row, before ? before.chatappItem : pane._items[pane._from - 1] || null);
     });
   };
@@ -198,7 +198,7 @@
     this._from += count;
     this._to += count;
     if (!this.isShown || this._from !== count) return; // its rows are gone meanwhile
-    this._keepPlace(function () {
+    this.keepPlace(function () {
       var next = pane.list.firstChild;
       pane._put(0, count, next);
       pane._from = 0;
@@ -233,7 +233,7 @@
     if (this.isNearTop()) {
       if (this._from > 0) {
         var from = Math.max(0, this._from - STEP);
-        this._keepPlace(function () {
+        this.keepPlace(function () {
           pane._put(from, pane._from, pane.list.firstChild);
           pane._from = from;
           pane._trimBottom();
@@ -245,7 +245,7 @@
     if (this._to < this._items.length && this._below() < NEAR) {
       var to = Math.min(this._items.length, this._to + STEP);
       this.isAtBottom = false;
-      this._keepPlace(function () {
+      this.keepPlace(function () {
         pane._put(pane._to, to, null);
         pane._to = to;
         pane._trimTop();
