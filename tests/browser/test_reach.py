@@ -12,6 +12,7 @@ from accessibility import faults_of, live_regions
 from clients import wait_until
 from party import Party
 from people import Person
+from tcp_proxy import TcpProxy
 
 People = Callable[..., Person]
 
@@ -61,6 +62,35 @@ def test_a_new_message_is_read_out_once_and_the_history_is_not(person: People, p
     ann.say("mine")
     ann.wait_for_texts("from before", "brand new, edited edited", "mine")
     assert live_regions(ann.page) == [f"{guest.name}: brand new"]
+
+
+def test_what_was_missed_is_not_read_out_and_what_follows_is(person: People, party: Party, url: str) -> None:
+    (guest,) = party.guests("guest")
+    with TcpProxy(int(url.rpartition(":")[2])) as proxy:
+        ann = person(party.named("ann"), party.room, base=proxy.url)
+        guest.say("live before")
+        expect(ann.row("live before")).to_be_visible()
+        # All that is ever put there: lines go again after a while.
+        ann.page.evaluate(
+            """() => {
+                window.heard = [];
+                new MutationObserver(records => records.forEach(record => record.addedNodes.forEach(node => {
+                    window.heard.push(node.textContent);
+                }))).observe(document.querySelector("[role=log]"), {childList: true, subtree: true});
+            }"""
+        )
+        proxy.block()
+        ann.wait_for_state("offline")
+        missed = [f"m{number}" for number in range(70)]
+        for text in missed:
+            guest.say(text)
+        proxy.unblock()
+        ann.page.get_by_role("button", name="Try now").click()
+        ann.wait_for_texts("live before", *missed)
+        ann.wait_for_state("online")
+        guest.say("live after")
+        ann.wait_for_texts("live before", *missed, "live after")
+        assert ann.page.evaluate("window.heard") == [f"{guest.name}: live after"]
 
 
 @pytest.mark.parametrize(("locale", "words"), [("de-DE", "2 Personen hier"), ("ru-RU", "2 человека здесь")])
