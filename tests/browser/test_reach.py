@@ -100,6 +100,49 @@ def test_it_speaks_the_language_of_the_browser(person: People, party: Party, loc
     expect(ann.page.locator("#place-state")).to_have_text(words)
 
 
+@pytest.mark.parametrize(
+    ("locale", "joined", "left"),
+    [
+        ("en-US", "{} joined", "{} left"),
+        ("de-DE", "{} ist gekommen", "{} ist gegangen"),
+        ("ru-RU", "{} входит", "{} выходит"),
+    ],
+)
+def test_it_says_in_that_language_who_comes_and_goes(
+    person: People, party: Party, locale: str, joined: str, left: str
+) -> None:
+    ann = person(party.named("ann"), party.room, locale=locale)
+    notices = ann.page.locator(".is-notice .notice-text")
+    expect(notices).to_have_text([joined.format(ann.name)])
+    bob = party.guest("bob")
+    expect(notices).to_have_text([joined.format(ann.name), joined.format(bob.name)])
+    bob.call("leave room", {"roomname": party.room})
+    expect(notices.last).to_have_text(left.format(bob.name))
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en-US", "<b>a</b>, b, c and 1 other joined"),
+        ("de-DE", "<b>a</b>, b, c und 1 weitere Person sind gekommen"),
+        ("ru-RU", "<b>a</b>, b, c и ещё 1 человек входят"),
+    ],
+)
+def test_a_crowd_that_comes_is_named_and_counted(
+    person: People, party: Party, locale: str, words: str
+) -> None:
+    ann = person(party.named("ann"), party.room, locale=locale)
+    said = ann.page.evaluate(
+        """() => {
+            const told = JSON.parse(document.querySelector("#told").textContent);
+            const words = new Chatapp.text.Words(told.language, told.words);
+            return Chatapp.text.append(document.createElement("p"),
+                words.sayNames("notice_joined", ["<b>a</b>", "b", "c"], 1)).textContent;
+        }"""
+    )
+    assert said == words
+
+
 def test_long_names_and_words_break_and_push_nothing_out(person: People, party: Party) -> None:
     ann = person(("ann" + "w" * 40)[:30], party.room, viewport=SIZES["phone"])
     ann.say("w" * 900)
