@@ -6,6 +6,7 @@ import functools
 from datetime import datetime, timezone
 from typing import Any
 
+from chatapp.domain.arrivals import NAMES, Notice
 from chatapp.domain.messages import Change, Entry, Item, Kind, Message, Room, User
 from chatapp.log.pages import Page
 from chatapp.settings import MessageTypes
@@ -102,6 +103,17 @@ class Composer:
             "user_id": None,
             "message": text,
             "sent_at": timestamp(now_ms),
+        }
+
+    def arrivals(self, room: str, notice: Notice, now_ms: int) -> Wire:
+        """Return the same about who came or went, with ``notice``: what it says, for whoever has words of
+        their own for that."""
+        return self.notice(room, notice.text, now_ms) | {
+            "notice": {
+                "code": notice.code,
+                "usernames": [user.name for user in notice.users[:NAMES]],
+                "others": max(0, len(notice.users) - NAMES),
+            }
         }
 
     def _type(self, room: Room, entry: Entry) -> str:

@@ -242,7 +242,7 @@ class Rooms:
         if not counts_only:
             change["joined"] = [member(user) for user in arrivals.joined.values()]
             change["left"] = [member(user) for user in arrivals.left.values()]
-            for text in arrivals.notices():
-                notice = context.composer.notice(room.name, text, context.now_ms())
-                context.delivery.to_room(room.id, events.newmsg, notice)
+            for notice in arrivals.notices():
+                told = context.composer.arrivals(room.name, notice, context.now_ms())
+                context.delivery.to_room(room.id, events.newmsg, told)
         context.delivery.to_room(room.id, events.presence, change)

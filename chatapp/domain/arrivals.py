@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from chatapp.domain.messages import User
 
@@ -20,6 +21,18 @@ MERGE_SECONDS_PER_MEMBER = 0.001
 def merge_seconds(online: int) -> float:
     """Return how long a room of that size gathers its joins and leaves."""
     return MERGE_SECONDS + online * MERGE_SECONDS_PER_MEMBER
+
+
+class Notice(NamedTuple):
+    """What people are told of a moment: these users came, or these went."""
+
+    code: str  # joined, left
+    users: Sequence[User]
+
+    @property
+    def text(self) -> str:
+        """The sentence, in English."""
+        return f"{name_them(self.users)} {self.code}"
 
 
 @dataclass(slots=True)
@@ -48,12 +61,12 @@ class Arrivals:
         self.joined.pop(user.id, None)
         self.left[user.id] = user
 
-    def notices(self) -> list[str]:
-        """Return the sentences for people, none for what was undone within the moment."""
+    def notices(self) -> list[Notice]:
+        """Return what people are told, nothing of what was undone within the moment."""
         arrived = [user for user in self.joined.values() if not self._were_here[user.id]]
         gone = [user for user in self.left.values() if self._were_here[user.id]]
         both = ((arrived, "joined"), (gone, "left"))
-        return [f"{name_them(users)} {verb}" for users, verb in both if users]
+        return [Notice(code, users) for users, code in both if users]
 
 
 def name_them(users: Sequence[User]) -> str:

@@ -15,6 +15,9 @@ LIBRARY = "vendor/socket.io.js"
 SCRIPTS = (
     "chatapp-text.js",
     "chatapp-rows.js",
+    "chatapp-items.js",
+    "chatapp-window.js",
+    "chatapp-tools.js",
     "chatapp-view.js",
     "chatapp-composer.js",
     "chatapp-parts.js",

@@ -12,6 +12,7 @@ from accessibility import faults_of, live_regions
 from clients import wait_until
 from party import Party
 from people import Person
+from tcp_proxy import TcpProxy
 
 People = Callable[..., Person]
 
@@ -63,11 +64,83 @@ def test_a_new_message_is_read_out_once_and_the_history_is_not(person: People, p
     assert live_regions(ann.page) == [f"{guest.name}: brand new"]
 
 
+def test_what_was_missed_is_not_read_out_and_what_follows_is(person: People, party: Party, url: str) -> None:
+    (guest,) = party.guests("guest")
+    with TcpProxy(int(url.rpartition(":")[2])) as proxy:
+        ann = person(party.named("ann"), party.room, base=proxy.url)
+        guest.say("live before")
+        expect(ann.row("live before")).to_be_visible()
+        # All that is ever put there: lines go again after a while.
+        ann.page.evaluate(
+            """() => {
+                window.heard = [];
+                new MutationObserver(records => records.forEach(record => record.addedNodes.forEach(node => {
+                    window.heard.push(node.textContent);
+                }))).observe(document.querySelector("[role=log]"), {childList: true, subtree: true});
+            }"""
+        )
+        proxy.block()
+        ann.wait_for_state("offline")
+        missed = [f"m{number}" for number in range(70)]
+        for text in missed:
+            guest.say(text)
+        proxy.unblock()
+        ann.page.get_by_role("button", name="Try now").click()
+        ann.wait_for_texts("live before", *missed)
+        ann.wait_for_state("online")
+        guest.say("live after")
+        ann.wait_for_texts("live before", *missed, "live after")
+        assert ann.page.evaluate("window.heard") == [f"{guest.name}: live after"]
+
+
 @pytest.mark.parametrize(("locale", "words"), [("de-DE", "2 Personen hier"), ("ru-RU", "2 человека здесь")])
 def test_it_speaks_the_language_of_the_browser(person: People, party: Party, locale: str, words: str) -> None:
     party.guests("guest")
     ann = person(party.named("ann"), party.room, locale=locale)
     expect(ann.page.locator("#place-state")).to_have_text(words)
+
+
+@pytest.mark.parametrize(
+    ("locale", "joined", "left"),
+    [
+        ("en-US", "{} joined", "{} left"),
+        ("de-DE", "{} ist gekommen", "{} ist gegangen"),
+        ("ru-RU", "{} входит", "{} выходит"),
+    ],
+)
+def test_it_says_in_that_language_who_comes_and_goes(
+    person: People, party: Party, locale: str, joined: str, left: str
+) -> None:
+    ann = person(party.named("ann"), party.room, locale=locale)
+    notices = ann.page.locator(".is-notice .notice-text")
+    expect(notices).to_have_text([joined.format(ann.name)])
+    bob = party.guest("bob")
+    expect(notices).to_have_text([joined.format(ann.name), joined.format(bob.name)])
+    bob.call("leave room", {"roomname": party.room})
+    expect(notices.last).to_have_text(left.format(bob.name))
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en-US", "<b>a</b>, b, c and 1 other joined"),
+        ("de-DE", "<b>a</b>, b, c und 1 weitere Person sind gekommen"),
+        ("ru-RU", "<b>a</b>, b, c и ещё 1 человек входят"),
+    ],
+)
+def test_a_crowd_that_comes_is_named_and_counted(
+    person: People, party: Party, locale: str, words: str
+) -> None:
+    ann = person(party.named("ann"), party.room, locale=locale)
+    said = ann.page.evaluate(
+        """() => {
+            const told = JSON.parse(document.querySelector("#told").textContent);
+            const words = new Chatapp.text.Words(told.language, told.words);
+            return Chatapp.text.append(document.createElement("p"),
+                words.sayNames("notice_joined", ["<b>a</b>", "b", "c"], 1)).textContent;
+        }"""
+    )
+    assert said == words
 
 
 def test_long_names_and_words_break_and_push_nothing_out(person: People, party: Party) -> None:

@@ -416,3 +416,11 @@ def test_somebody_who_writes_privately_is_told_of(shop: Shops, party: Party) -> 
     notice = visitor.window.locator(".is-notice").filter(has_text="wrote to you privately")
     expect(notice).to_contain_text(f"{guest.name} wrote to you privately")
     assert notice.locator("a").get_attribute("href") == f"{party.url}/chat/#%40{guest.name}"
+
+
+def test_it_speaks_the_language_that_the_line_names(shop: Shops, party: Party) -> None:
+    visitor = shop(party.room, f'data-language="de" data-username="{party.named("ann")}"')
+    visitor.button.click()
+    notice = visitor.window.locator(".is-notice .notice-text")
+    expect(notice).to_have_text(f"{party.named('ann')} ist gekommen")
+    expect(visitor.window.locator(".state")).to_have_text("1 Person hier")

@@ -27,6 +27,7 @@ def test_a_join_is_announced_as_a_notice_and_as_presence(party: Party) -> None:
         "username": "system",
         "user_id": None,
         "message": f"{bob.name} joined",
+        "notice": {"code": "joined", "usernames": [bob.name], "others": 0},
     }
     assert ann.history(after=0)["messages"] == []
 

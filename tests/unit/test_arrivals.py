@@ -10,6 +10,10 @@ from chatapp.domain.messages import User
 ANN, BOB, CID, DAN, EVE = (User(id, name) for id, name in enumerate(("ann", "bob", "cid", "dan", "eve"), 1))
 
 
+def told(arrivals: Arrivals) -> list[str]:
+    return [notice.text for notice in arrivals.notices()]
+
+
 @pytest.mark.parametrize(
     ("users", "text"),
     [
@@ -29,7 +33,8 @@ def test_joins_and_leaves_of_one_moment_are_one_sentence_each() -> None:
     arrivals.join(ANN)
     arrivals.leave(CID)
     arrivals.join(BOB)
-    assert arrivals.notices() == ["ann and bob joined", "cid left"]
+    assert told(arrivals) == ["ann and bob joined", "cid left"]
+    assert arrivals.notices() == [("joined", [ANN, BOB]), ("left", [CID])]
 
 
 def test_nothing_happened_nothing_is_said() -> None:
@@ -64,14 +69,14 @@ def test_what_counts_is_the_state_before_and_after() -> None:
     arrivals.join(ANN)
     arrivals.leave(ANN)
     arrivals.join(ANN)
-    assert arrivals.notices() == ["ann joined"]
+    assert told(arrivals) == ["ann joined"]
 
 
 def test_users_of_one_name_are_told_apart_by_their_ids() -> None:
     arrivals = Arrivals(due=0)
     arrivals.join(ANN)
     arrivals.leave(User(99, "ann"))
-    assert arrivals.notices() == ["ann joined", "ann left"]
+    assert told(arrivals) == ["ann joined", "ann left"]
 
 
 def test_a_larger_room_gathers_longer() -> None:

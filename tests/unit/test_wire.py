@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from chatapp.domain.arrivals import Notice
 from chatapp.domain.messages import Change, Entry, Kind, Room, User, fold
 from chatapp.log.pages import Page
 from chatapp.settings import MessageTypes
@@ -115,6 +116,15 @@ def test_an_announcement_is_in_no_log(composer: Composer) -> None:
         "user_id": None,
         "message": "ann joined",
         "sent_at": "2026-01-01T12:00:00.000Z",
+    }
+
+
+@pytest.mark.parametrize(("others", "counted"), [(0, 0), (1, 0), (2, 0), (3, 1), (9, 7)])
+def test_who_came_is_said_in_words_and_as_what_it_is(composer: Composer, others: int, counted: int) -> None:
+    users = [ANN, *(User(10 + number, f"u{number}") for number in range(others))]
+    notice = Notice("joined", users)
+    assert composer.arrivals("Lobby", notice, NOON_MS) == composer.notice("Lobby", notice.text, NOON_MS) | {
+        "notice": {"code": "joined", "usernames": [user.name for user in users[:3]], "others": counted}
     }
 
 

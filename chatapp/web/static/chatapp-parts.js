@@ -131,16 +131,12 @@
 
   // That people of these names type, as nodes; none for nobody.
   function typing(words, names) {
-    var made = el("span");
     if (!names.length) return [];
     if (names.length >= MANY) return [document.createTextNode(words.say("typing_many"))];
-    var parts = words.say("typing", {count: names.length, names: "\n"}).split("\n");
-    T.append(made, [parts[0]]);
-    names.forEach(function (name, index) {
-      T.append(made, [index ? " " + words.say("and") + " " : "", T.name(name)]);
-    });
-    T.append(made, [parts[1]]);
-    return [el("span", "dots", {"aria-hidden": "true"}, [el("i"), el("i"), el("i")]), made];
+    return [
+      el("span", "dots", {"aria-hidden": "true"}, [el("i"), el("i"), el("i")]),
+      el("span", "", null, words.sayNames("typing", names, 0))
+    ];
   }
 
   Chatapp.Banner = Banner;

@@ -13,6 +13,9 @@
   // Messages of one person within so many minutes belong together.
   var TOGETHER_MINUTES = 5;
 
+  // What the server says in English and we in the words of the reader's language.
+  var NOTICES = {joined: "notice_joined", left: "notice_left"};
+
   // `reader` says for whom: {words, user(), noticeType, isPrivate, seenSeq, unreadFrom}.
   function Rows(reader) {
     this._reader = reader;
@@ -35,7 +38,7 @@
     this._divide(row, item, before, date);
     if (item.notice || this._isNotice(item)) {
       row.className = "row is-notice";
-      row.appendChild(el("p", "notice-text", {dir: "auto"}, T.nodes(textOf(item))));
+      row.appendChild(el("p", "notice-text", {dir: "auto"}, this._notice(item)));
     } else {
       this._message(row, item, before, date);
     }
@@ -44,6 +47,12 @@
 
   Rows.prototype._isNotice = function (item) {
     return Boolean(item.message) && item.message.type === this._reader.noticeType;
+  };
+
+  Rows.prototype._notice = function (item) {
+    var about = (item.notice && item.notice.notice) || {};
+    if (!Object.prototype.hasOwnProperty.call(NOTICES, about.code)) return T.nodes(textOf(item));
+    return this._reader.words.sayNames(NOTICES[about.code], about.usernames, about.others);
   };
 
   Rows.prototype._isOwn = function (item) {

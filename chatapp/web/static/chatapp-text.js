@@ -161,10 +161,18 @@
     });
   };
 
-  // The same as nodes, in which the field `field` is a name.
-  Words.prototype.sayName = function (key, field, value) {
-    var parts = this._form(key, {count: 1}).split("{" + field + "}");
-    return parts.length < 2 ? parts : [parts[0], name(value), parts[1]];
+  // The words of a key as nodes, in which `{names}` are these people; so many `others` are counted.
+  Words.prototype.sayNames = function (key, names, others) {
+    var words = this;
+    // Several are several, also where a language counts 21 as it counts one.
+    var parts = this._form(key, {count: names.length + others > 1 ? 2 : 1}).split("{names}");
+    var all = names.map(function (each) {
+      return name(each);
+    }).concat(others ? [this.say("others", {count: others})] : []);
+    return [parts[0]].concat(all.reduce(function (listed, each, index) {
+      if (index) listed.push(index < all.length - 1 ? ", " : " " + words.say("and") + " ");
+      return listed.concat(each);
+    }, []), parts[1]);
   };
 
   Words.prototype._form = function (key, values) {
