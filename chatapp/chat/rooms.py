@@ -131,6 +131,8 @@ class Rooms:
             "last_seq": entered.last_seq,
             "read_seq": entered.read_seq,
         }
+        if entered.their_read_seq is not None:
+            wire["their_read_seq"] = entered.their_read_seq
         if token is not None:
             wire["token"] = token
         if entered.missed is not None:

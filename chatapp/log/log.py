@@ -29,12 +29,14 @@ TRIM_STEP = 500
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A room as its new member finds it; `missed` is None for one who did not say `since`."""
+    """A room as its new member finds it; `missed` is None for one who did not say `since`, and
+    `their_read_seq`, the other's read mark, in all that is not the conversation of two people."""
 
     room: Room
     last_seq: int
     read_seq: int
     missed: Page | None
+    their_read_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,10 @@ class Log:
         def read(tx: Any) -> Entered:
             missed = self._pages.missed(tx, room, since) if since else None
             last_seq = self._store.head(tx, room.id).last_seq
-            return Entered(room, last_seq, self._store.read_seq(tx, room.id, user.id), missed)
+            read_seq = self._store.read_seq(tx, room.id, user.id)
+            other = room.other(user.id)
+            theirs = self._store.read_seq(tx, room.id, other.id) if other.id != user.id else None
+            return Entered(room, last_seq, read_seq, missed, theirs)
 
         return self._read(read)
 

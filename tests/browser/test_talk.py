@@ -70,6 +70,23 @@ def test_private_conversations_are_tabs_of_their_own(person: People, party: Part
     expect(bob.tab(ann.name).locator(".badge")).to_contain_text("1")
 
 
+def test_what_the_other_has_read_is_seen_after_a_reload_too(person: People, party: Party) -> None:
+    (guest,) = party.guests("guest")
+    ann = person(party.named("ann"), party.room)
+    ann.page.goto(f"{party.url}/chat/#@{guest.name}")
+    for text in ("read", "not read"):
+        ann.say(text)
+        expect(ann.row(text).last.locator(".delivery-state")).to_have_text("Sent")
+    guest.call("read", {"room": f"@{ann.name}", "seq": 1})
+    for _ in range(2):
+        ann.wait_for_texts("read", "not read")
+        expect(ann.rows.first.locator(".delivery-state")).to_have_text("Seen")
+        expect(ann.rows.last.locator(".delivery-state")).to_have_text("Sent")
+        ann.page.reload()
+    guest.call("read", {"room": f"@{ann.name}", "seq": 2})
+    expect(ann.rows.last.locator(".delivery-state")).to_have_text("Seen")
+
+
 def test_what_is_unread_is_counted_and_marked(person: People, party: Party) -> None:
     other = f"{party.room} b"
     (guest,) = party.guests("guest")
@@ -187,6 +204,7 @@ def test_it_all_works_by_keyboard(person: People, party: Party) -> None:
     keys.type("mine")
     press("Enter")
     ann.wait_for_texts("from bob", "mine")
+    expect(ann.row("mine").locator(".delivery-state")).to_have_text("Sent")
     press("ArrowUp")  # in the empty box: change what one said last
     keys.type("!")
     press("Enter")

@@ -243,6 +243,14 @@ def test_private_messages_have_a_room_of_their_own(pages: Any, party: Party) -> 
     assert ann.wait_told(to_bob, "typing")["username"] == names[1]
     bob.do("read", to_ann)
     assert ann.wait_told(to_bob, "read")["seq"] == 2
+    assert ann.ask("room", to_bob)["their_read_seq"] == 2
+    ann.do("reload")
+    ann.join(to_bob)
+    assert ann.ask("room", to_bob)["their_read_seq"] == 2
+    bob.do("reload")
+    bob.join(to_ann)
+    bobs = bob.ask("room", to_ann)
+    assert (bobs["read_seq"], bobs["their_read_seq"]) == (2, 0)
     rooms = {room["room"]: room for room in bob.ask("rooms")}
     assert rooms[to_ann]["last_seq"] == 2
     assert not any("psst" in str(line) for line in cid.lines)

@@ -139,9 +139,24 @@ def test_a_conversation_is_joined_by_name(party: Party) -> None:
         "epoch": receipt["epoch"],
         "last_seq": 1,
         "read_seq": 0,
+        "their_read_seq": 0,
     }
     assert bob.call("new message", "two")["room"] == f"@{ann.name}"
     ann.wait_for_texts(["two"])
+
+
+def test_joining_a_conversation_tells_how_far_the_other_has_read(party: Party) -> None:
+    ann, bob = party.guests("ann", "bob")
+    for text in ("one", "two", "three"):
+        ann.tell(bob, text)
+    bob.call("read", {"room": f"@{ann.name}", "seq": 2})
+    assert ann.join(f"@{bob.name}")["their_read_seq"] == 2
+    bobs = bob.join(f"@{ann.name}")
+    assert (bobs["read_seq"], bobs["their_read_seq"]) == (2, 0)
+    ann.tell(ann, "a note")
+    ann.call("read", {"room": f"@{ann.name}", "seq": 1})
+    assert "their_read_seq" not in ann.join(f"@{ann.name}")
+    assert "their_read_seq" not in ann.join(party.room)
 
 
 def test_joining_a_conversation_is_nobodys_business(party: Party) -> None:

@@ -140,8 +140,8 @@ const verbs = {
   handles: () => print("answer", "handles", null, handles.map(shown)),
   known: () => print("answer", "known", null, chat.known()),
   room: (name) => {
-    const { messages, people, online, more, read_seq } = rooms[name];
-    print("answer", "room", null, { name: rooms[name].name, messages, people, online, more, read_seq });
+    const { messages, people, online, more, read_seq, their_read_seq } = rooms[name];
+    print("answer", "room", null, { name: rooms[name].name, messages, people, online, more, read_seq, their_read_seq });
   },
   storage: () =>
     print("answer", "storage", null, {

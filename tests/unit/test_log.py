@@ -216,7 +216,11 @@ def test_a_conversation_is_revisited_like_a_room(log: Log) -> None:
     entered = log.revisit(room, ann, Since(room.epoch, 1))
     assert (entered.last_seq, entered.read_seq) == (3, 2)
     assert entered.missed is not None and texts(entered.missed.items) == ["2", "3"]
-    assert log.revisit(room, ann, None).missed is None
+    assert entered.their_read_seq == 0
+    again = log.revisit(room, bob, None)
+    assert (again.missed, again.read_seq, again.their_read_seq) == (None, 0, 2)
+    alone = log.conversation(ann, ann)
+    assert log.revisit(alone, ann, None).their_read_seq is None
 
 
 # Reading

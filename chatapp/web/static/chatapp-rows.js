@@ -16,7 +16,7 @@
   // What the server says in English and we in the words of the reader's language.
   var NOTICES = {joined: "notice_joined", left: "notice_left"};
 
-  // `reader` says for whom: {words, user(), noticeType, isPrivate, seenSeq, unreadFrom}.
+  // `reader` says for whom: {words, user(), noticeType, seenSeq, unreadFrom}.
   function Rows(reader) {
     this._reader = reader;
   }
@@ -135,7 +135,7 @@
   Rows.prototype._delivery = function (item, date) {
     var words = this._reader.words;
     var state = item.message ? "sent" : item.handle.state;
-    if (state === "sent" && this._reader.isPrivate && item.seq <= this._reader.seenSeq) state = "seen";
+    if (state === "sent" && item.seq <= this._reader.seenSeq) state = "seen";
     var glyphs = {sending: "clock", sent: "check", seen: "checks", failed: "alert"};
     var line = el("div", "delivery is-" + state, null, [
       state === "failed" ? null : this._time(date),

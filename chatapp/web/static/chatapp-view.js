@@ -11,7 +11,7 @@
   var T = Chatapp.text;
   var el = T.el;
 
-  // `options` are {words, user(), noticeType, isPrivate, isEmpty, onEdit(message), onDiscard(), onRead(seq), onNew(message)};
+  // `options` are {words, user(), noticeType, isEmpty, onEdit(message), onDiscard(), onRead(seq), onNew(message)};
   // `isEmpty`: the room began without messages, and they are to be fetched once it is looked at.
   function View(room, options) {
     this.room = room;
@@ -29,7 +29,6 @@
       words: options.words,
       user: options.user,
       noticeType: options.noticeType,
-      isPrivate: options.isPrivate,
       seenSeq: 0,
       unreadFrom: 0
     };
@@ -107,6 +106,7 @@
     var view = this;
     this.room.on("joined", function (news) {
       if (!news.again) view._joined();
+      view._seen();
     }).on("message", function (message, about) {
       view._message(message, about.handle, about.past);
     }).on("changed", function (message) {
@@ -117,8 +117,8 @@
       if (handle.kind === "message") view._sending(handle);
     }).on("notice", function (notice) {
       view.note(notice);
-    }).on("read", function (news) {
-      view._seen(news);
+    }).on("read", function () {
+      view._seen();
     }).on("gap", function () {
       view._begin();
     });
@@ -247,13 +247,14 @@
     this._added(this._items.addNotice(notice));
   };
 
-  View.prototype._seen = function (news) {
-    var user = this._options.user();
-    if (!this._reader.isPrivate || (user && news.user_id === user.id)) return;
+  // The other one of a conversation may have read more.
+  View.prototype._seen = function () {
     var before = this._reader.seenSeq;
-    this._reader.seenSeq = Math.max(before, news.seq);
+    var now = this.room.their_read_seq;
+    this._reader.seenSeq = now;
+    if (now === before) return;
     this.items.forEach(function (item) {
-      if (item.seq > before && item.seq <= news.seq) this._window.changed(item);
+      if (item.seq > before && item.seq <= now) this._window.changed(item);
     }, this);
   };
 

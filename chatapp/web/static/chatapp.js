@@ -348,6 +348,7 @@
     this.messages = []; // the latest, ascending, as changes have left them
     this.more = false; // whether there are earlier ones than were told
     this.read_seq = 0;
+    this.their_read_seq = 0; // of the other one in a conversation
     this._chat = chat;
     this._options = options;
     this._wanted = true;
@@ -537,7 +538,9 @@
     this.joined = true;
     this.online = answer.online;
     this.people = answer.members;
+    if (order.epoch !== answer.epoch) this.read_seq = this.their_read_seq = 0; // they were places of another log
     this.read_seq = Math.max(this.read_seq, answer.read_seq);
+    this.their_read_seq = Math.max(this.their_read_seq, answer.their_read_seq || 0);
     if (answer.gap) this._gap(answer.epoch === order.epoch ? "too old" : "another log");
     order.epoch = answer.epoch;
     order.last = answer.last_seq;
@@ -784,7 +787,8 @@
   };
 
   Room.prototype._read = function (news) {
-    if (this._chat.user && news.user_id === this._chat.user.id) this.read_seq = Math.max(this.read_seq, news.seq);
+    var whose = this._chat.user && news.user_id === this._chat.user.id ? "read_seq" : "their_read_seq";
+    this[whose] = Math.max(this[whose], news.seq);
     this._emit("read", news);
   };
 

@@ -55,7 +55,6 @@
         return chat.user;
       },
       noticeType: chat.vocabulary.message_types.notice,
-      isPrivate: isPrivate,
       isEmpty: Boolean(options) && options.history === 0,
       onEdit: page.onEdit,
       onDiscard: page.onDiscard,

@@ -181,7 +181,6 @@
     var panel = this;
     var chat = this._chat;
     var room = chat.join(this._name, name ? {username: name} : {});
-    var isPrivate = this._name.charAt(0) === "@";
     var place = {name: "", room: room, draft: "", refusal: null, unread: 0, typists: {}};
     place.view = new Chatapp.View(room, {
       words: this._words,
@@ -189,7 +188,6 @@
         return chat.user;
       },
       noticeType: this._start.vocabulary.message_types.notice,
-      isPrivate: isPrivate,
       isEmpty: false,
       onEdit: function (message) {
         panel._composer.edit(message);
