@@ -265,7 +265,7 @@ def test_at_sigterm_everyone_is_told_and_the_server_is_gone_in_seconds(
 ) -> None:
     server = start(hosting)
     check_farewell(server, tmp_path, hosting, CLIENTS, terminate)
-    assert server.wait() == 0
+    assert server.wait() == 0, "".join(server.output)[-4000:]
     check_output(server)
 
 

@@ -31,7 +31,7 @@ from chatapp.settings import Limits, Settings
 from chatapp.wire import Composer
 
 #: Says whose request it is: see `chatapp.auth.SiteAuth.site_user`.
-SiteUsers = Callable[[dict[str, Any]], SiteUser]
+SiteUsers = Callable[[dict[str, Any], object], SiteUser]
 
 
 class Clock:

@@ -287,7 +287,7 @@ def test_a_callback_that_blocks_holds_nobody_up_and_those_after_it_begin_in_orde
 
 
 def test_a_connection_may_be_refused_with_a_code() -> None:
-    def nobody(environ: dict[str, Any]) -> SiteUser:
+    def nobody(environ: dict[str, Any], token: object) -> SiteUser:
         raise Unauthorized()
 
     with put_together(site_user=nobody) as chat:
@@ -302,7 +302,7 @@ def test_a_connection_may_be_refused_with_a_code() -> None:
 
 
 def test_a_connection_that_fails_is_refused_and_the_log_says_why(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(environ: dict[str, Any]) -> SiteUser:
+    def broken(environ: dict[str, Any], token: object) -> SiteUser:
         raise ZeroDivisionError
 
     with put_together(site_user=broken) as chat:
@@ -314,7 +314,7 @@ def test_a_connection_that_fails_is_refused_and_the_log_says_why(caplog: pytest.
 
 
 def test_a_connection_is_refused_while_the_storage_is_gone() -> None:
-    def ann(environ: dict[str, Any]) -> SiteUser:
+    def ann(environ: dict[str, Any], token: object) -> SiteUser:
         return SiteUser("site:1", "ann")
 
     with put_together(site_user=ann) as chat:
