@@ -62,12 +62,23 @@ def test_every_text_comes_back_as_it_was(server: ServerProcess, text: str, more:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_text_that_is_utf8_twice_is_read_as_it_was_meant(server: ServerProcess, text: str) -> None:
-    polling = OlderPolling(server.url, "&b64=1").connected()
+@pytest.mark.parametrize("more", ["", "&b64=1"])
+def test_a_text_that_is_utf8_twice_is_read_as_it_was_meant(
+    server: ServerProcess, text: str, more: str
+) -> None:
+    polling = OlderPolling(server.url, more).connected()
     packet = "421" + json.dumps(["echo", text], ensure_ascii=False)
     polling.say(packet.encode().decode("latin-1"))
     (answer,) = polling.packets(1)
     assert isinstance(answer, str) and json.loads(answer[3:]) == [text]
+
+
+def test_a_client_that_writes_utf8_once_is_taken_at_its_word(server: ServerProcess) -> None:
+    polling = OlderPolling(server.url).connected()
+    for text, heard in (("Ã©", "é"), ("é", "é"), ("Ã©", "Ã©")):
+        polling.say(f'421["echo","{text}"]')
+        (answer,) = polling.packets(1)
+        assert json.loads(str(answer)[3:]) == [heard]
 
 
 def test_several_packets_go_in_their_order(server: ServerProcess) -> None:

@@ -30,19 +30,27 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _ESCAPED_NEWLINE = re.compile(r"(\\)?\\n")
 
 
-class Plain:
-    """For clients without binary data in XMLHttpRequest (`b64=1`): attachments in base64.
+class Doubtful(str):
+    """A text that 1.x would have written as UTF-8 twice, and 2.x once. Nothing says which it was."""
 
-    What 1.x writes has been UTF-8 twice, and nothing says so: whatever can be read as such is. Text that
-    looks like it and is none comes with 2.x from clients that are no browsers, and then hardly ever.
-    """
+    __slots__ = ()
+
+    def decode_again(self) -> str | None:
+        """Return what it is if it was written twice; None if that cannot be."""
+        try:
+            return self.encode("latin-1").decode()
+        except UnicodeError:
+            return None
+
+
+class Plain:
+    """For clients without binary data in XMLHttpRequest (`b64=1`): attachments in base64."""
 
     thanks: Content = (_TEXT_TYPE, b"ok")
 
     def parse(self, body: bytes, max_packets: int) -> list[str | bytes]:
         """See `payload.PayloadFormat`."""
-        packets = parse_payload(body, max_packets)
-        return [_decode_again(packet) if isinstance(packet, str) else packet for packet in packets]
+        return parse_payload(body, max_packets)
 
     def encode(self, frames: Iterable[bytes]) -> Content:
         """See `payload.PayloadFormat`."""
@@ -97,7 +105,7 @@ class Jsonp:
 
 
 def parse_payload(body: bytes, max_packets: int) -> list[str | bytes]:
-    """Return the packets of a POST: texts, and bytes with their type. Raises Malformed."""
+    """Return the packets of a POST: texts, `Doubtful` or not, and bytes with their type. Raises Malformed."""
     if not body:
         raise Malformed("an empty payload")
     if body[0] <= 1:
@@ -126,7 +134,7 @@ def _split_text(text: str) -> Iterator[str]:
             packet = _first_units(packet, units)
         if utf16_length(packet) != units:
             raise Malformed("a packet is not as long as it says")
-        yield packet
+        yield packet if packet.isascii() else Doubtful(packet)
         start += len(packet)
 
 
@@ -158,13 +166,6 @@ def _decode(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise Malformed("a payload is not UTF-8") from None
-
-
-def _decode_again(text: str) -> str:
-    try:
-        return text if text.isascii() else text.encode("latin-1").decode()
-    except UnicodeError:
-        return text
 
 
 def utf16_length(text: str) -> int:

@@ -13,7 +13,7 @@ from socketio.packet import CONNECT, CONNECT_ERROR
 from chatapp.engine.faults import Fault, Malformed, Unexpected
 from chatapp.engine.frames import TEXT, encode_frame
 from chatapp.engine.packets import HostPacket, Packet
-from chatapp.engine.protocol3.payload import MESSAGE
+from chatapp.engine.protocol3.payload import MESSAGE, Doubtful
 from chatapp.engine.session import Host, Message, Session
 from chatapp.engine.websocket import WebSocket
 
@@ -24,7 +24,7 @@ _MAX_PARAMETERS = 100
 class Session3(Session):
     """`auth` is for whoever knows protocol 5's: what its client would say on connecting, were it newer."""
 
-    __slots__ = ("_auth", "_heard_at")
+    __slots__ = ("_auth", "_heard_at", "_writes_once")
 
     version = 3
 
@@ -32,6 +32,7 @@ class Session3(Session):
         super().__init__(host, sid, address)
         self._auth = auth
         self._heard_at = 0.0
+        self._writes_once = False  # its texts by polling have been UTF-8 once: it is not of 1.x
 
     @property
     def is_in_use(self) -> bool:
@@ -89,6 +90,8 @@ class Session3(Session):
         """See `Session`."""
         if isinstance(message, bytes):
             return _attachment(message)
+        if isinstance(message, Doubtful):
+            message = self._meant(message)
         kind = message[:1]
         if kind == "b":
             return _attachment(_from_base64(message))
@@ -101,6 +104,15 @@ class Session3(Session):
             namespace = message[2:].partition(",")[0]
             return parsed._replace(data=(self._auth | _parameters(namespace)) or None)
         return parsed
+
+    def _meant(self, text: Doubtful) -> str:
+        """Return a text as it was before it was written: as of 1.x until one cannot be."""
+        if not self._writes_once:
+            decoded = text.decode_again()
+            if decoded is not None:
+                return decoded
+            self._writes_once = True
+        return str(text)
 
     def handle(self, message: Message) -> None:
         """See `Session`."""
