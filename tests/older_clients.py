@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,13 +16,17 @@ from types import TracebackType
 from typing import Any
 
 from clients import TRANSPORTS, wait_until
-from servers import PATIENCE_SECONDS
+from servers import PATIENCE_SECONDS, ROOT
 
 NODE_SCRIPT = Path(__file__).parent / "node" / "caller.js"
 
 NEWEST = "socket.io-client"
 #: The packages of socket.io-client that speak the older protocol; see `node/package.json`.
 OLDER = ("socket.io-client-1.7", "socket.io-client-2.0", "socket.io-client-2.5")
+
+PYTHON_SCRIPT = Path(__file__).parent / "older" / "caller.py"
+#: What `older/requirements.txt` names, where `make test` puts it.
+PYTHON_PACKAGES = ROOT / "build" / "older-python"
 
 
 class Caller:
@@ -121,3 +126,20 @@ def node_caller(package: str, url: str, transport: str = "upgrade", **options: A
     assert node, "there is no Node.js: `make test` brings one"
     settings = json.dumps({"transports": TRANSPORTS[transport], **options})
     return Caller([node, "--no-deprecation", str(NODE_SCRIPT), package, url, settings])
+
+
+def python_caller(url: str, transport: str = "upgrade") -> Caller:
+    """A client on python-socketio 4."""
+    assert (PYTHON_PACKAGES / "socketio").is_dir(), "there is no python-socketio 4: `make test` brings one"
+    settings = json.dumps({"transports": TRANSPORTS[transport]})
+    command = [sys.executable, str(PYTHON_SCRIPT), url, settings]
+    return Caller(command, {"PYTHONPATH": str(PYTHON_PACKAGES)})
+
+
+#: Which clients there are that speak the older protocol.
+KINDS = (*OLDER, "python-socketio-4")
+
+
+def caller(kind: str, url: str, transport: str = "upgrade") -> Caller:
+    """A client of one of `KINDS`, or `NEWEST`."""
+    return python_caller(url, transport) if kind == KINDS[-1] else node_caller(kind, url, transport)

@@ -10,7 +10,7 @@ import pytest
 
 from clients import wait_until
 from cluster.workers import await_workers, kill_worker, pid_of, worker_of
-from older_clients import NEWEST, OLDER, node_caller
+from older_clients import KINDS, NEWEST, OLDER, caller, node_caller
 from older_peer import OlderPolling, as_bytes, as_form, parts
 from raw_websocket import BINARY, RawWebSocket, frame
 from servers import HOSTINGS, ServerProcess, running
@@ -28,19 +28,19 @@ def server(
         assert not re.search("Traceback", "".join(server.output)), server.output
 
 
-@pytest.mark.parametrize("package", OLDER)
+@pytest.mark.parametrize("package", KINDS)
 @pytest.mark.parametrize("transport", ["polling", "upgrade"])
 def test_all_hear_each_other(server: ServerProcess, package: str, transport: str) -> None:
     room = f"{package} {transport}"
     with (
-        node_caller(package, server.url, transport) as ann,
-        node_caller(package, server.url, transport) as bob,
+        caller(package, server.url, transport) as ann,
+        caller(package, server.url, transport) as bob,
         node_caller(NEWEST, server.url, transport) as cid,
     ):
         clients = [ann, bob, cid]
         for number, client in enumerate(clients):
             client.await_connections(1)
-            client.join(room, f"{room[17:]} {number}")
+            client.join(room, f"{room[-17:]} {number}")
         for number, client in enumerate(clients):
             for text in ("é", "😀"):
                 client.say(f"{number} {text}")

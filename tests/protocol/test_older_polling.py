@@ -8,10 +8,13 @@ import json
 import pytest
 
 from older_peer import OlderPolling, as_bytes, as_form, as_text, parts
-from protocol_peer import Polling, Request, ask, mark
+from protocol_peer import Polling, Request, ask, get, mark
 from servers import ServerProcess
 
 QUERY = "EIO=3&transport=polling"
+
+#: How long the loop may stand still for a request of 64 KiB.
+STALL_SECONDS = 0.05
 TEXTS = [
     "plain",
     "Grüße",
@@ -243,6 +246,36 @@ def test_a_thousand_packets_are_enough(server: ServerProcess) -> None:
     assert polling.post(as_text(*["6"] * 1000)).status == 200
     assert polling.post(as_text(*["6"] * 1001)).status == 400
     assert polling.is_over()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        as_text(*[f'42["message","{"é" * 55}"]'] * 900),
+        as_text(*["2😀"] * 999),
+        as_text("2" + "😀" * 16000),
+        b"\x00" * 65536,
+        b"1" * 65536,
+        b"9999999999:" + "😀".encode() * 16000,
+        b"d=" + b"%" * 65534,
+        b"&" * 65536,
+    ],
+    ids=["packets", "pings", "ping", "zeros", "ones", "length", "form", "fields"],
+)
+@pytest.mark.parametrize("more", ["", "&j=0"])
+def test_the_largest_posts_hold_nobody_up(server: ServerProcess, body: bytes, more: str) -> None:
+    headers = {"Referer": f"{server.url}/"}
+    get(server.url, "/stall")
+    for _ in range(3):
+        polling = OlderPolling(server.url, more, headers=headers).connected()
+        assert polling.post(body[:65536]).status in (200, 400)
+    assert float(get(server.url, "/stall").body) < STALL_SECONDS
+
+
+@pytest.mark.parametrize("more", ["", "&j=0"])
+def test_a_post_of_more_bytes_is_refused(server: ServerProcess, more: str) -> None:
+    polling = OlderPolling(server.url, more, headers={"Referer": f"{server.url}/"}).connected()
+    assert polling.post(as_text("2" * 65536)).status == 413
 
 
 def test_two_polls_at_once_end_a_session(server: ServerProcess) -> None:

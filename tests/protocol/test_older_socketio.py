@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from older_peer import OlderPolling
-from protocol_peer import called, mark
+from protocol_peer import called, hosted, mark
 from raw_websocket import RawWebSocket
 from servers import ServerProcess
 
@@ -121,3 +122,16 @@ def test_the_server_lets_a_client_go(server: ServerProcess) -> None:
     with connected(server) as client:
         client.say('42["let me go"]')
         assert client.receive_text() == "41"
+
+
+def test_whoever_is_only_in_a_namespace_of_the_hosts_need_not_join(tmp_path: Path) -> None:
+    with (
+        hosted("serve", tmp_path, LIMITS_JOIN_SECONDS="1") as server,
+        connected(server) as other,
+        connected(server) as guest,
+    ):
+        other.say("40/custom,")
+        assert other.receive_text() == "40/custom,"
+        other.receive_text()
+        guest.closed_with()
+        assert other.call("echo", "still here") == "still here"
