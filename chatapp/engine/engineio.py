@@ -7,7 +7,7 @@ import collections
 import io
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import engineio
@@ -15,6 +15,7 @@ import orjson
 
 from chatapp.cluster.handover import Handover, Passed
 from chatapp.engine.deadlines import Deadlines
+from chatapp.engine.dialect import PROTOCOL_4, Dialect
 from chatapp.engine.exchange import Exchange, StartResponse, kept
 from chatapp.engine.frames import RESTART, TEXT, encode_frame
 from chatapp.engine.handshake import is_upgrade
@@ -44,6 +45,7 @@ class EngineServer(engineio.Server):
         limits: Limits,
         origins: Origins,
         closed: Callable[[str], None],
+        dialects: Sequence[Dialect] = (PROTOCOL_4,),
         **options: Any,
     ) -> None:
         super().__init__(monitor_clients=False, **options)
@@ -54,7 +56,7 @@ class EngineServer(engineio.Server):
         self.handover: Handover | None = None
         self._origins = origins
         self._closed = closed
-        self._requests = Requests(self)
+        self._requests = Requests(self, dialects)
         self._addresses: collections.Counter[str] = collections.Counter()
         self.is_closing = False
         #: Handles a Socket.IO packet, or bytes that may be an attachment; see `session.Host`. Set once.
@@ -104,11 +106,11 @@ class EngineServer(engineio.Server):
             return "Too many connections from your address."
         return None
 
-    def open_session(self, environ: Environ) -> tuple[Session, bytes]:
+    def open_session(self, environ: Environ, dialect: Dialect = PROTOCOL_4) -> tuple[Session, bytes]:
         """See `http.Engine`."""
         sid = self.generate_id()
         address = self._origins.client_address(environ)
-        session = self.sockets[sid] = Session(self, sid, address)
+        session = self.sockets[sid] = dialect.session(self, sid, address, environ)
         if address:
             self._addresses[address] += 1
         self._trigger_event("connect", sid, kept(environ), run_async=False)

@@ -1,11 +1,11 @@
-"""Engine.IO over HTTP (protocol 4): handshakes, polls, posts, and the requests that become WebSockets."""
+"""Engine.IO over HTTP: handshakes, polls, posts, and the requests that become WebSockets."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 from urllib.parse import parse_qs
 
@@ -15,12 +15,13 @@ from gevent.event import Event
 from chatapp.cluster.handover import Handover, Passed
 from chatapp.engine import handshake
 from chatapp.engine.deadlines import Deadlines
+from chatapp.engine.dialect import Dialect, Query
 from chatapp.engine.exchange import Exchange, kept
 from chatapp.engine.faults import Fault
-from chatapp.engine.frames import AGAIN_LATER, POLICY, decode_frame
-from chatapp.engine.payload import parse_payload
-from chatapp.engine.polls import CONTENT_TYPE, Headers, WaitingPoll
+from chatapp.engine.frames import AGAIN_LATER, POLICY
+from chatapp.engine.polls import Headers, WaitingPoll
 from chatapp.engine.reactor import Reactor
+from chatapp.engine.refused import Refused, bad
 from chatapp.engine.session import Session
 from chatapp.engine.takeover import Environ, Taken
 from chatapp.engine.websocket import WebSocket
@@ -36,17 +37,6 @@ _BODY_SECONDS = 10
 _NO_SESSION = "There is no such session."
 #: Why a closing server lets nobody in.
 CLOSING = "The server is about to restart."
-
-
-class Refused(Exception):
-    """The request is answered with this status and sentence, and nothing more is read if it `ends` its
-    connection."""
-
-    def __init__(self, status: str, reason: str, *headers: tuple[str, str], ends: bool = False) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.headers = headers
-        self.ends = ends
 
 
 class Engine(Protocol):
@@ -67,13 +57,8 @@ class Engine(Protocol):
     def admit(self, environ: Environ) -> str | None:
         """Return why nobody more is let in, None if somebody is."""
 
-    def open_session(self, environ: Environ) -> tuple[Session, bytes]:
+    def open_session(self, environ: Environ, dialect: Dialect) -> tuple[Session, bytes]:
         """Return a new session and its first packet's frame."""
-
-
-def bad(reason: str) -> Refused:
-    """Return the answer to a request that breaks the protocol."""
-    return Refused("400 Bad Request", reason)
 
 
 def _again_later(reason: str) -> Refused:
@@ -82,10 +67,11 @@ def _again_later(reason: str) -> Refused:
 
 
 class Requests:
-    """Answers requests, and hands over those for sessions of other workers."""
+    """Answers requests in all these dialects, and hands over those for sessions of other workers."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, dialects: Sequence[Dialect]) -> None:
         self._engine = engine
+        self._dialects = dialects
 
     def answer(self, exchange: Exchange) -> Iterable[bytes]:
         """Answer one request; return what a WSGI application returns. What it raises is for the server
@@ -121,37 +107,42 @@ class Requests:
             return exchange.respond("200 OK", [], b"")
         if exchange.method not in ("GET", "POST"):
             raise bad("The method is not GET or POST.")
-        query = parse_qs(exchange.environ.get("QUERY_STRING", ""))
-        transport, sid = query.get("transport"), query.get("sid")
+        query = parse_qs(exchange.environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        transport, sid = query.get("transport"), query.get("sid", [""])[0]
         if transport not in (["polling"], ["websocket"]):
             raise bad("transport has to be polling or websocket.")
-        if query.get("EIO") != ["4"]:
-            raise bad("Protocol version 4 of Engine.IO is spoken here: socket.io-client 3 and newer.")
-        if "j" in query:
-            raise bad("JSONP is no part of this protocol version.")
-        handed = self._hand_over(exchange, sid[0] if sid else None)
+        dialect = self._dialect(query)
+        exchange.payload_format = dialect.payload_format(query, exchange.environ)
+        handed = self._hand_over(exchange, sid or None)
         if handed is not None:
             return handed
-        session = self._session(sid[0]) if sid else None
+        session = self._session(sid, dialect) if sid else None
         if transport == ["websocket"]:
-            return self._connect(session, exchange)
+            return self._connect(session, exchange, dialect, query)
         if exchange.method == "POST":
             return self._post(session, exchange)
         if session is None:
-            return self._open(exchange)
+            return self._open(exchange, dialect)
         return self._poll(session, exchange)
 
-    def _session(self, sid: str) -> Session:
+    def _dialect(self, query: Query) -> Dialect:
+        for dialect in self._dialects:
+            if dialect.is_asked(query.get("EIO")):
+                return dialect
+        spoken = " and ".join(str(dialect.version) for dialect in self._dialects)
+        raise bad(f"Of Engine.IO's protocol, version {spoken} is spoken here.")
+
+    def _session(self, sid: str, dialect: Dialect) -> Session:
         session = self._engine.sockets.get(sid)
-        if session is None or session.closed:
+        if session is None or session.closed or session.version != dialect.version:
             raise bad(_NO_SESSION)
         return session
 
-    def _admitted(self, environ: Environ) -> tuple[Session, bytes]:
+    def _admitted(self, environ: Environ, dialect: Dialect) -> tuple[Session, bytes]:
         refusal = self._engine.admit(environ)
         if refusal is not None:
             raise _again_later(refusal)
-        return self._engine.open_session(environ)
+        return self._engine.open_session(environ, dialect)
 
     # Other workers
 
@@ -187,10 +178,10 @@ class Requests:
 
     # Polling
 
-    def _open(self, exchange: Exchange) -> Iterable[bytes]:
-        session, opened = self._admitted(exchange.environ)
+    def _open(self, exchange: Exchange, dialect: Dialect) -> Iterable[bytes]:
+        session, opened = self._admitted(exchange.environ, dialect)
         session.start(opened)
-        return exchange.respond("200 OK", [CONTENT_TYPE], decode_frame(opened)[1])
+        return exchange.succeed(exchange.payload_format.encode([opened]))
 
     def _poll(self, session: Session, exchange: Exchange) -> Iterable[bytes]:
         self._check_polling(session)
@@ -199,9 +190,9 @@ class Requests:
             raise bad("Two polls at once.")
         taken = exchange.take()
         if taken is None:
-            waiting = WaitingPoll()
+            waiting = WaitingPoll(exchange.payload_format)
             session.hold(waiting)
-            return exchange.respond("200 OK", [CONTENT_TYPE], waiting.wait())
+            return exchange.succeed(waiting.wait())
         session.hold(exchange.hold(taken, session.poll_lost))
         return taken.let_go()
 
@@ -219,21 +210,19 @@ class Requests:
             raise bad("Two posts at once.")
         session.is_posting = True
         try:
-            self._take_post(session, exchange.environ)
+            self._take_post(session, exchange)
         finally:
             session.is_posting = False
-        return exchange.respond("200 OK", [CONTENT_TYPE], b"ok")
+        return exchange.succeed(exchange.payload_format.thanks)
 
-    def _take_post(self, session: Session, environ: Environ) -> None:
+    def _take_post(self, session: Session, exchange: Exchange) -> None:
         """Handle all packets of a POST, or none. Raises Refused."""
-        body = self._body(environ)
+        body = self._body(exchange.environ)
         if session.closed:
             raise bad("The session is over.")
         try:
-            messages = [
-                session.parse(packet)
-                for packet in parse_payload(body, self._engine.limits.packets_per_request)
-            ]
+            packets = exchange.payload_format.parse(body, self._engine.limits.packets_per_request)
+            messages = [session.parse(packet) for packet in packets]
         except Fault as fault:
             session.fail(fault)
             raise bad("The payload is malformed.") from None
@@ -274,7 +263,9 @@ class Requests:
 
     # WebSocket
 
-    def _connect(self, session: Session | None, exchange: Exchange) -> Iterable[bytes]:
+    def _connect(
+        self, session: Session | None, exchange: Exchange, dialect: Dialect, query: Query
+    ) -> Iterable[bytes]:
         if session is not None:
             self._check_polling(session)
             if session.is_probing:
@@ -282,7 +273,7 @@ class Requests:
         opened = None
         greeting = b"" if exchange.is_websocket else _handshake(exchange.environ)
         if session is None:
-            session, opened = self._admitted(exchange.environ)
+            session, opened = self._admitted(exchange.environ, dialect)
         try:
             taken = self._take(exchange)
             if taken is None:
@@ -295,16 +286,16 @@ class Requests:
             raise
         with contextlib.suppress(OSError):  # who is gone already is noticed by the first read
             taken.socket.send(greeting)  # a fresh connection takes more than these few bytes
-        websocket = self._websocket(taken, session)
+        websocket = self._websocket(dialect.websocket(query), taken, session)
         if opened is not None:
             session.start(opened, websocket)
         else:
             session.probe(websocket)
         return taken.let_go()
 
-    def _websocket(self, taken: Taken, session: Session) -> WebSocket:
+    def _websocket(self, kind: type[WebSocket], taken: Taken, session: Session) -> WebSocket:
         limits = self._engine.limits
-        return WebSocket(
+        return kind(
             taken.socket,
             session,
             self._engine.reactor,

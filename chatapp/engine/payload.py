@@ -5,11 +5,48 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
+from typing import Protocol
 
 from chatapp.engine.faults import Malformed
 from chatapp.engine.frames import BINARY, decode_frame
 
 SEPARATOR = "\x1e"
+
+#: The type and the body of an answer.
+Content = tuple[str, bytes]
+
+_PLAIN = "text/plain; charset=UTF-8"
+
+
+class PayloadFormat(Protocol):
+    """How the requests and the answers of polling hold packets."""
+
+    #: What a POST is answered with.
+    thanks: Content
+
+    def parse(self, body: bytes, max_packets: int) -> list[str | bytes]:
+        """Return the packets of a POST, for `Session.parse`. Raises Malformed for all of them if one is
+        wrong or there are too many."""
+
+    def encode(self, frames: Iterable[bytes]) -> Content:
+        """Return the answer to a poll: the packets that these frames, all whole, hold."""
+
+
+class Separated:
+    """Protocol 4's."""
+
+    thanks: Content = (_PLAIN, b"ok")
+
+    def parse(self, body: bytes, max_packets: int) -> list[str | bytes]:
+        """See `PayloadFormat`."""
+        return parse_payload(body, max_packets)
+
+    def encode(self, frames: Iterable[bytes]) -> Content:
+        """See `PayloadFormat`."""
+        return _PLAIN, encode_payload(frames)
+
+
+SEPARATED = Separated()
 
 
 def parse_payload(body: bytes, max_packets: int) -> list[str | bytes]:

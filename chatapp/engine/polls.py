@@ -14,13 +14,12 @@ from collections.abc import Callable
 from gevent.event import AsyncResult
 
 from chatapp.engine.deadlines import Deadlines
-from chatapp.engine.payload import encode_payload
+from chatapp.engine.payload import SEPARATED, Content, PayloadFormat
 from chatapp.engine.reactor import OUT, Reactor
 from chatapp.engine.websocket import MAX_DRAIN_READS, RECEIVE_BYTES
 
 Headers = list[tuple[str, str]]
 
-CONTENT_TYPE = ("Content-Type", "text/plain; charset=UTF-8")
 #: How long a client may take to fetch an answer and close.
 _LINGER_SECONDS = 5.0
 
@@ -44,12 +43,14 @@ class Poll:
         reactor: Reactor,
         deadlines: Deadlines,
         on_lost: Callable[[Poll], None],
+        payload_format: PayloadFormat = SEPARATED,
     ) -> None:
         self._socket = taken
         self._headers = headers
         self._reactor = reactor
         self._deadlines = deadlines
         self._on_lost = on_lost
+        self._format = payload_format
         self._rest: bytes | None = None  # of the answer; None while there is none
         self._is_gone = False
         self._is_broken = False
@@ -63,7 +64,8 @@ class Poll:
     def answer(self, frames: list[bytes]) -> None:
         """Answer with these packets."""
         self.frames = frames
-        self.respond("200 OK", [CONTENT_TYPE], encode_payload(frames))
+        content_type, body = self._format.encode(frames)
+        self.respond("200 OK", [("Content-Type", content_type)], body)
 
     def respond(self, status: str, headers: Headers, body: bytes) -> None:
         """Answer with this response."""
@@ -144,20 +146,21 @@ class Poll:
 class WaitingPoll:
     """A poll whose connection cannot be taken: it waits in its greenlet. It is lost with its server."""
 
-    def __init__(self) -> None:
+    def __init__(self, payload_format: PayloadFormat = SEPARATED) -> None:
+        self._format = payload_format
         self._answer: AsyncResult = AsyncResult()
         self.frames: list[bytes] = []
 
     def answer(self, frames: list[bytes]) -> None:
         """Answer with these packets."""
         self.frames = frames
-        self._answer.set(encode_payload(frames))
+        self._answer.set(self._format.encode(frames))
 
     def fate(self) -> Fate:
         """Return that it arrived: nobody tells us."""
         return Fate.ARRIVED
 
-    def wait(self) -> bytes:
-        """Wait for the answer's body."""
-        body: bytes = self._answer.get()
-        return body
+    def wait(self) -> Content:
+        """Wait for the answer."""
+        content: Content = self._answer.get()
+        return content

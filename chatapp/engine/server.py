@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import gevent
@@ -11,6 +11,7 @@ import socketio
 from gevent.event import AsyncResult
 from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT
 
+from chatapp.engine.dialect import PROTOCOL_4, Dialect
 from chatapp.engine.engineio import EngineServer
 from chatapp.engine.faults import Malformed, Unexpected
 from chatapp.engine.manager import Manager
@@ -61,6 +62,7 @@ class SocketServer(socketio.Server):
             limits=settings.limits,
             origins=origins,
             closed=closed,
+            dialects=_dialects(settings, origins),
         )
         #: Set once, before the first request.
         self.dispatcher: Dispatcher
@@ -123,7 +125,7 @@ class SocketServer(socketio.Server):
             self._send_packet(session.sid, HostPacket(CONNECT_ERROR, refusal, namespace))
 
     def _check_known(self, session: Session, sid: str) -> None:
-        if not session.closed and not self.dispatcher.is_known(sid):
+        if not session.closed and not session.is_in_use and not self.dispatcher.is_known(sid):
             session.fail(Unexpected("nobody joined in time"))
 
     def _event(self, session: Session, packet: Packet) -> None:
@@ -197,7 +199,7 @@ class SocketServer(socketio.Server):
     def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         session = self.eio.sockets.get(eio_sid)
         if session is not None:
-            for frame in pkt.frames():
+            for frame in session.frames_of(pkt):
                 session.put(frame)
 
 
@@ -246,6 +248,16 @@ class SocketDelivery:
         if audience:
             skipped = None if skip_sid is None else self._sessions.get(skip_sid)
             audience.put(event_frame(event, data), skipped)
+
+
+def _dialects(settings: Settings, origins: Origins) -> Sequence[Dialect]:
+    """Return the versions of the protocol that are spoken. What is for the older one alone is imported only
+    where it is: without its folder, ``socketio2 = no`` goes on."""
+    if not settings.app.socketio2:
+        return [PROTOCOL_4]
+    from chatapp.engine.protocol3.dialect import Protocol3
+
+    return [Protocol3(origins), PROTOCOL_4]
 
 
 def _quiet_logger(name: str) -> logging.Logger:

@@ -1,4 +1,4 @@
-"""An Engine.IO session (protocol 4): a client on polling, on WebSocket, or between the two."""
+"""An Engine.IO session: a client on polling, on WebSocket, or between the two."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from chatapp.engine.frames import (
     Ping,
     encode_frame,
 )
-from chatapp.engine.packets import Packet, parse_packet
+from chatapp.engine.packets import HostPacket, Packet, parse_packet
 from chatapp.engine.polls import Fate, Poll, WaitingPoll
 from chatapp.engine.reactor import Lane, Reactor
 from chatapp.engine.websocket import WebSocket
@@ -130,6 +130,9 @@ class Session(Lane):
         "sid",
     )
 
+    #: Of the protocol.
+    version = 4
+
     def __init__(self, host: Host, sid: str, address: str) -> None:
         super().__init__()
         self._host = host
@@ -182,6 +185,11 @@ class Session(Lane):
         return self._probe is not None
 
     @property
+    def is_in_use(self) -> bool:
+        """Whether its client may stay without having joined: no."""
+        return False
+
+    @property
     def lane(self) -> Lane:
         """See `websocket.Owner`."""
         return self
@@ -196,6 +204,10 @@ class Session(Lane):
         """End the session, for python-engineio's server."""
         self.end(reason)
 
+    def frames_of(self, packet: HostPacket) -> list[bytes]:
+        """Return a Socket.IO packet of python-socketio's as this client understands it."""
+        return packet.frames()
+
     # The connection
 
     def start(self, opened: bytes, websocket: WebSocket | None = None) -> None:
@@ -203,7 +215,7 @@ class Session(Lane):
         self._websocket = websocket
         if websocket is not None:
             self.put(opened)
-        self._host.deadlines.after(self._host.ping_interval, self._ping)
+        self._start_heartbeat()
         self.expect_connection()
 
     def expect_connection(self) -> None:
@@ -265,6 +277,9 @@ class Session(Lane):
             self.end(why)
 
     # Heartbeat ("Heartbeat", protocol section)
+
+    def _start_heartbeat(self) -> None:
+        self._host.deadlines.after(self._host.ping_interval, self._ping)
 
     def _ping(self) -> None:
         if not self.closed:

@@ -90,6 +90,9 @@ class App(Section):
         default=(),
         description="Whose `X-Forwarded-` headers are believed: addresses, networks, `unix` for Unix sockets",
     )
+    socketio2: bool = Field(
+        default=True, description="Whether pages with socket.io-client 1.x and 2.x are served too"
+    )
     ping_interval_seconds: float = Field(
         default=25, ge=0.1, le=300, description="Pause between two pings to a client"
     )

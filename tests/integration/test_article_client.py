@@ -19,6 +19,8 @@ from servers import HOSTINGS, PATIENCE_SECONDS, running
 
 SCRIPT = Path(__file__).parents[1] / "node" / "article_client.js"
 
+NEWEST, OLDER = "socket.io-client", [f"socket.io-client-{version}" for version in ("1.7", "2.0", "2.5")]
+
 #: A refusal in the article's shape, with a code added; what the article's client gets before it joins.
 NOT_IN_A_ROOM = {"error": True, "msg": "You're not part of a room yet", "code": "not_in_room"}
 
@@ -31,13 +33,13 @@ _numbers = itertools.count(1)
 class ArticleClient:
     """The script as a process; `lines` are what it printed, ``[what, payload]`` each."""
 
-    def __init__(self, url: str, transport: str, room: str, name: str) -> None:
+    def __init__(self, url: str, transport: str, room: str, name: str, package: str) -> None:
         node = shutil.which("node")
         assert node, "there is no Node.js: `make test` brings one"
         self.name = name
         self.lines: list[Any] = []
         self._process = subprocess.Popen(
-            [node, str(SCRIPT), url, ",".join(TRANSPORTS[transport]), room, name],
+            [node, str(SCRIPT), url, ",".join(TRANSPORTS[transport]), room, name, package],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -96,22 +98,24 @@ class ArticleClient:
 @pytest.fixture(
     scope="module",
     params=[
-        *(("serve", transport) for transport in TRANSPORTS),
-        *((hosting, "upgrade") for hosting in HOSTINGS if hosting != "serve"),
+        *(("serve", transport, [NEWEST]) for transport in TRANSPORTS),
+        *((hosting, "upgrade", [NEWEST]) for hosting in HOSTINGS if hosting != "serve"),
+        *(("serve", transport, [package]) for package in OLDER for transport in TRANSPORTS),
+        *((hosting, "upgrade", [NEWEST, *OLDER]) for hosting in HOSTINGS),
     ],
-    ids="-".join,
+    ids=lambda param: "-".join([*param[:2], *param[2]]),
 )
 def clients(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[ArticleClient]]:
-    """Four clients in a room, on the transport that was asked for."""
-    hosting, transport = request.param
+    """Four clients in a room, on the transport that was asked for, and on these packages by turns."""
+    hosting, transport, packages = request.param
     directory = tmp_path_factory.mktemp("server")
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(running(hosting, directory, LIMITS_LEAVE_GRACE_SECONDS="0"))
         clients = []
-        for name in ("ann", "bob", "cid", "dan-Dé"):
-            client = ArticleClient(server.url, transport, "lobby", name)
+        for name, package in zip(("ann", "bob", "cid", "dan-Dé"), itertools.cycle(packages), strict=False):
+            client = ArticleClient(server.url, transport, "lobby", name, package)
             stack.callback(client.close)
             clients.append(client)
             wait_until(client.has_joined, f"{name} to join")  # alone: a notice for many names three

@@ -1,15 +1,16 @@
-// The article's command-line client, on socket.io-client 4: it knows four events and no acknowledgements.
+// The article's command-line client, on socket.io-client 4 or another: it knows four events and no
+// acknowledgements.
 //
-//   node article_client.js URL TRANSPORT[,TRANSPORT] ROOM NAME
+//   node article_client.js URL TRANSPORT[,TRANSPORT] ROOM NAME [PACKAGE]
 //
 // It speaks before it has joined, joins, and then sends each line of stdin: one that begins with @ as a
 // private message. What it receives is printed, a line of JSON each; so is the transport in use.
 "use strict";
 
 const readline = require("node:readline");
-const { io } = require("socket.io-client");
 
-const [url, transports, roomname, username] = process.argv.slice(2);
+const [url, transports, roomname, username, client = "socket.io-client"] = process.argv.slice(2);
+const io = require(client);
 
 function print(what, payload) {
   process.stdout.write(JSON.stringify([what, payload]) + "\n");

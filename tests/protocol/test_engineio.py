@@ -63,7 +63,6 @@ def test_each_session_has_an_id_of_its_own(server: ServerProcess) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "transport=polling",
         "EIO=&transport=polling",
         "EIO=abc&transport=polling",
         "EIO=5&transport=polling",
@@ -293,7 +292,6 @@ def test_an_invalid_packet_closes_the_websocket(server: ServerProcess, text: str
 @pytest.mark.parametrize(
     "query",
     [
-        "transport=websocket",
         "EIO=abc&transport=websocket",
         "EIO=4",
         "EIO=4&transport=abc",

@@ -108,5 +108,5 @@ def test_a_poll_whose_connection_cannot_be_taken_waits_for_its_answer() -> None:
     gevent.sleep(0)
     assert not waiting.ready()
     poll.answer(FRAMES)
-    assert waiting.get(timeout=1) == b"42[]\x1ebAQIDBA=="
+    assert waiting.get(timeout=1) == ("text/plain; charset=UTF-8", b"42[]\x1ebAQIDBA==")
     assert poll.fate() is Fate.ARRIVED

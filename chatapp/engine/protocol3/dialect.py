@@ -1,0 +1,86 @@
+"""What a request of socket.io-client 1.x or 2.x asks for."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+from chatapp.engine.dialect import Query
+from chatapp.engine.origins import Origins
+from chatapp.engine.payload import PayloadFormat
+from chatapp.engine.protocol3.payload import Bytes, Jsonp, Plain
+from chatapp.engine.protocol3.session import Session3
+from chatapp.engine.protocol3.websocket import TextWebSocket3, WebSocket3
+from chatapp.engine.refused import bad
+from chatapp.engine.session import Host
+from chatapp.engine.takeover import Environ
+from chatapp.engine.websocket import WebSocket
+
+#: The cookie, and the parameter, in which a page without `auth` says whose it is.
+TOKEN_COOKIE = "chatapp_token"
+TOKEN_PARAMETER = "token"
+
+_MAX_NUMBER_DIGITS = 9
+
+
+class Protocol3:
+    """See `dialect.Dialect`."""
+
+    version = Session3.version
+
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
+        self._plain, self._bytes = Plain(), Bytes()
+
+    def is_asked(self, versions: list[str] | None) -> bool:
+        """See `dialect.Dialect`."""
+        return versions is None or versions == ["3"]
+
+    def payload_format(self, query: Query, environ: Environ) -> PayloadFormat:
+        """See `dialect.Dialect`."""
+        numbers = query.get("j")
+        if numbers is None:
+            return self._plain if "b64" in query else self._bytes
+        number = numbers[0]
+        if not (number.isascii() and number.isdigit() and len(number) <= _MAX_NUMBER_DIGITS):
+            raise bad("j has to be a number.")
+        if query.get("transport") != ["polling"]:
+            raise bad("JSONP is polling.")
+        self._check_page(environ)
+        return Jsonp(int(number))
+
+    def _check_page(self, environ: Environ) -> None:
+        """A script's request has no Origin header, and any page may run what it is answered."""
+        if environ.get("HTTP_ORIGIN"):
+            return  # it has been checked
+        referer = environ.get("HTTP_REFERER")
+        if not referer:
+            if environ.get("HTTP_SEC_FETCH_SITE") != "same-origin":
+                raise bad("JSONP is for pages that say which they are.")
+            return
+        try:
+            address = urlsplit(referer)
+        except ValueError:
+            address = urlsplit("")
+        if not self._origins(f"{address.scheme}://{address.netloc}", environ):
+            raise bad("Not an accepted origin.")
+
+    def session(self, host: Host, sid: str, address: str, environ: Environ) -> Session3:
+        """See `dialect.Dialect`."""
+        token = _token(environ)
+        return Session3(host, sid, address, {} if token is None else {TOKEN_PARAMETER: token})
+
+    def websocket(self, query: Query) -> type[WebSocket]:
+        """See `dialect.Dialect`."""
+        return TextWebSocket3 if "b64" in query else WebSocket3
+
+
+def _token(environ: Environ) -> str | None:
+    query: str = environ.get("QUERY_STRING", "")
+    cookies: str = environ.get("HTTP_COOKIE", "")
+    for token in parse_qs(query).get(TOKEN_PARAMETER, []):
+        return token
+    for cookie in cookies.split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == TOKEN_COOKIE and value:
+            return value.strip('"')
+    return None
