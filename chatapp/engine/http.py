@@ -129,7 +129,7 @@ class Requests:
         for dialect in self._dialects:
             if dialect.is_asked(query.get("EIO")):
                 return dialect
-        spoken = " and ".join(str(dialect.version) for dialect in self._dialects)
+        spoken = " or ".join(str(dialect.version) for dialect in self._dialects)
         raise bad(f"Of Engine.IO's protocol, version {spoken} is spoken here.")
 
     def _session(self, sid: str, dialect: Dialect) -> Session:

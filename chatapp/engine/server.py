@@ -257,7 +257,7 @@ def _dialects(settings: Settings, origins: Origins) -> Sequence[Dialect]:
         return [PROTOCOL_4]
     from chatapp.engine.protocol3.dialect import Protocol3
 
-    return [Protocol3(origins), PROTOCOL_4]
+    return [PROTOCOL_4, Protocol3(origins)]
 
 
 def _quiet_logger(name: str) -> logging.Logger:
