@@ -54,8 +54,11 @@ def test_pages_and_origins_are_those_of_apache_and_the_figures_stay_inside(url: 
 
 
 def test_its_access_log_holds_no_session_id(url: str, directory: Path) -> None:
-    answer = requests.get(f"{url}/socket.io/?EIO=4&transport=polling&sid=secret", timeout=PATIENCE_SECONDS)
+    answer = requests.get(
+        f"{url}/socket.io/?EIO=4&transport=polling&sid=secret&token=secret", timeout=PATIENCE_SECONDS
+    )
     assert answer.status_code == 400
     log = (directory / "access.log").read_text("utf-8")
     assert '"GET /socket.io/ HTTP/1.1" 400' in log
-    assert "sid" not in log and "EIO" not in log
+    assert "secret" not in log and "EIO" not in log
+    assert "secret" not in (directory / "error.log").read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,3 +50,15 @@ def test_pages_and_origins_are_those_of_nginx_and_the_figures_stay_inside(url: s
         assert answer.status_code == status
     with Chatter(url, "upgrade") as ann:  # its WebSocket has an Origin, as a page's does
         assert ann.sio.transport() == "websocket"
+
+
+def test_no_log_of_nginx_holds_a_token_even_if_the_chat_is_down(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    with nginx(tmp_path / "nginx", address) as url:
+        older = f"{url}/socket.io/?EIO=3&transport=polling&token=secret"
+        assert requests.get(older, timeout=PATIENCE_SECONDS).status_code == 502
+        assert requests.get(f"{url}/chat/", timeout=PATIENCE_SECONDS).status_code == 502
+        errors = (tmp_path / "nginx" / "error.log").read_text("utf-8")
+        assert "/chat/" in errors and "secret" not in errors
+        assert "secret" not in (tmp_path / "nginx" / "access.log").read_text("utf-8")

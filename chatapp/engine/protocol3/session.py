@@ -101,6 +101,8 @@ class Session3(Session):
             raise Unexpected("a packet that is not a client's to send now")
         parsed = super().parse(message)
         if isinstance(parsed, Packet) and parsed.type == CONNECT:
+            if parsed.data is not None:
+                raise Malformed("CONNECT has no data")
             namespace = message[2:].partition(",")[0]
             return parsed._replace(data=(self._auth | _parameters(namespace)) or None)
         return parsed
