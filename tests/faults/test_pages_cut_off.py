@@ -182,7 +182,7 @@ def test_a_guest_whom_the_answer_to_the_first_join_never_reached_is_no_stranger(
 ) -> None:
     room = "first"
     guest = Guest(server.url, room, "guest first")
-    with TcpProxy(server.port) as proxy, Page(proxy.url) as ann:
+    with TcpProxy(server.port) as proxy, Page(proxy.url, transports=["websocket"]) as ann:
         ann.wait_for("online")
         proxy.swallow(only_answers=True)
         ann.do("join", room, {"username": "ann first"})
