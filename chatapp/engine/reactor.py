@@ -80,7 +80,7 @@ class Reactor:
 
     def open(self) -> None:
         """Start to look; no-op if started."""
-        if self._hub is not None:
+        if self._epoll is not None:
             return
         self._hub = gevent.get_hub()
         # gevent hides it from the processes that it patches, for polling it would block them.
@@ -89,12 +89,12 @@ class Reactor:
         self._watcher.start(self._look)
 
     def close(self) -> None:
-        """Look no more."""
-        if self._hub is not None:
+        """Look no more. What is at work goes on to its end, and what it writes is flushed."""
+        if self._epoll is not None:
             self._watcher.stop()
             self._watcher.close()
             self._epoll.close()
-            self._hub = None
+            self._epoll = None
 
     @property
     def is_watching(self) -> bool:
@@ -115,7 +115,7 @@ class Reactor:
 
     def forget(self, what: Watched) -> None:
         """Report no more. To be called before the socket is closed; no-op for what is not watched."""
-        if self._watched.pop(what.fileno(), None) is not None and self._hub is not None:
+        if self._watched.pop(what.fileno(), None) is not None and self._epoll is not None:
             self._epoll.unregister(what.fileno())
 
     def _look(self) -> None:
@@ -191,8 +191,8 @@ class Reactor:
 
     def _ask_for_end(self) -> None:
         self._is_in_round = True
-        self.open()
-        self._hub.loop.run_callback(self._end_round)
+        # Nothing is opened for it: this may come after the end, and nobody would close that again.
+        gevent.get_hub().loop.run_callback(self._end_round)
 
     def _end_round(self) -> None:
         while self._calls:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections.abc import Iterator
 
@@ -156,3 +157,18 @@ def test_output_is_flushed_once_at_the_end_of_the_round(reactor: Reactor) -> Non
     assert flushed == []
     settle()
     assert flushed == ["a", "b", "c"]
+
+
+def test_what_comes_after_the_end_is_done_and_opens_nothing(reactor: Reactor) -> None:
+    notes: list[str] = []
+    go = Event()
+    reactor.schedule(Noting(notes, "slow", go))
+    settle()
+    reactor.close()
+    descriptors = os.listdir("/proc/self/fd")
+    go.set()
+    reactor.soon(lambda: notes.append("soon"))
+    settle()
+    assert sorted(notes) == ["slow begins", "slow ends", "soon"]
+    assert os.listdir("/proc/self/fd") == descriptors
+    assert not reactor.is_busy
