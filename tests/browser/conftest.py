@@ -22,9 +22,10 @@ def _chromium() -> str | None:
     return os.environ.get("CHATAPP_TEST_CHROMIUM") or shutil.which("chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The browser that all tests of a process share; each person in it has a context of their own."""
+    """The browser that the tests of a module share; each person in it has a context of their own. It runs an
+    event loop in this thread, which is nothing for the tests of other modules."""
     path = _chromium()
     if path is None:
         pytest.skip("there is no chromium: apt-get install chromium, or name one by CHATAPP_TEST_CHROMIUM")

@@ -439,7 +439,8 @@ class Persistent:
                 self._session = RawPolling(self.url)
                 self.sessions += 1
                 self._session.connect()
-                user = {"roomname": self.name, "username": self.name, **self._token}
+                secret = f"the secret of {self.name} alone"  # the first answer may be lost with its worker
+                user = {"roomname": self.name, "username": self.name, "secret": secret, **self._token}
                 self._token = {"token": self._session.call("join room", user)["token"]}
             return self._session.call(event, payload, 2)
         except (AssertionError, OSError, http.client.HTTPException):  # it has ended
