@@ -14,6 +14,18 @@ _WEB = Path(__file__).parent
 #: Our own scripts; below it, in ``vendor/``, the libraries.
 FOLDER = _WEB / "static"
 _VENDOR = "vendor"
+#: What shows a chat, on the page and in a widget, below `FOLDER` and in the order in which it is loaded:
+#: after ``chatapp.js``, and before what makes use of it.
+VIEW_SCRIPTS = (
+    "chatapp-text.js",
+    "chatapp-rows.js",
+    "chatapp-items.js",
+    "chatapp-window.js",
+    "chatapp-tools.js",
+    "chatapp-view.js",
+    "chatapp-composer.js",
+    "chatapp-parts.js",
+)
 
 
 def libraries() -> list[str]:

@@ -10,6 +10,7 @@ from flask import Response, make_response, render_template, request
 from werkzeug.datastructures import LanguageAccept
 
 from chatapp.settings import Settings
+from chatapp.web.assets import VIEW_SCRIPTS
 from chatapp.web.languages import catalogue, choose
 from chatapp.web.vocabulary import vocabulary
 
@@ -19,20 +20,12 @@ SCRIPTS = (
     "vendor/jquery.js",
     "vendor/socket.io.js",
     "chatapp.js",
-    "chatapp-text.js",
-    "chatapp-rows.js",
-    "chatapp-items.js",
-    "chatapp-window.js",
-    "chatapp-tools.js",
-    "chatapp-view.js",
-    "chatapp-composer.js",
-    "chatapp-parts.js",
+    *VIEW_SCRIPTS,
     "page-alerts.js",
     "page-people.js",
     "page-places.js",
     "page.js",
 )
-
 
 #: What may stand in a policy; a Host header is the client's, and anything may be in it.
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]+")

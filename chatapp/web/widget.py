@@ -10,19 +10,7 @@ from markupsafe import Markup
 
 from chatapp.web import assets
 
-#: In the order in which they run; the library first, and last what makes use of all.
 LIBRARY = "vendor/socket.io.js"
-SCRIPTS = (
-    "chatapp-text.js",
-    "chatapp-rows.js",
-    "chatapp-items.js",
-    "chatapp-window.js",
-    "chatapp-tools.js",
-    "chatapp-view.js",
-    "chatapp-composer.js",
-    "chatapp-parts.js",
-    "widget-panel.js",
-)
 STYLES = {"widget.css": ("chatapp.css", "widget.css"), "widget-dark.css": ("chatapp-dark.css",)}
 
 #: Pixels to one rem. The size of a page's root element is the page's, and many have one of their own.
@@ -42,7 +30,7 @@ def panel_script() -> str:
     """Return ``widget-panel.js`` with all that it needs, as one function: nothing of it becomes a name on
     the page, whose own Socket.IO, or loader of modules, does not see it. Raises OSError."""
     library, chat = (assets.text(name) for name in (LIBRARY, "chatapp.js"))
-    rest = "\n".join(assets.text(name) for name in SCRIPTS)
+    rest = "\n".join(assets.text(name) for name in (*assets.VIEW_SCRIPTS, "widget-panel.js"))
     return f"""(function () {{
 var module = {{exports: {{}}}}, exports = module.exports, define;
 {_SOURCE_MAP.sub("", library)}

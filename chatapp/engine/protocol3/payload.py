@@ -57,14 +57,8 @@ class Plain:
         return _TEXT_TYPE, encode_text(frames)
 
 
-class Bytes:
+class Bytes(Plain):
     """For clients that take binary data as it is: text as long as there is none."""
-
-    thanks: Content = (_TEXT_TYPE, b"ok")
-
-    def parse(self, body: bytes, max_packets: int) -> list[str | bytes]:
-        """See `payload.PayloadFormat`."""
-        return parse_payload(body, max_packets)
 
     def encode(self, frames: Iterable[bytes]) -> Content:
         """See `payload.PayloadFormat`."""
@@ -82,7 +76,6 @@ class Jsonp:
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._plain = Plain()
 
     def parse(self, body: bytes, max_packets: int) -> list[str | bytes]:
         """See `payload.PayloadFormat`."""
@@ -93,7 +86,7 @@ class Jsonp:
         if "d" not in fields:
             raise Malformed("a post is not a form with the field d")
         payload = _ESCAPED_NEWLINE.sub(lambda found: "\\n" if found[1] else "\n", fields["d"][0])
-        return self._plain.parse(payload.encode(), max_packets)
+        return parse_payload(payload.encode(), max_packets)
 
     def encode(self, frames: Iterable[bytes]) -> Content:
         """See `payload.PayloadFormat`."""
