@@ -87,6 +87,7 @@
     var to = null;
     if (!row) return;
     if (event.key === "Escape" && event.target !== row) {
+      event.stopPropagation(); // it is not for what is around the list
       this._fill(row);
       row.focus();
     } else if (isInBar && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
