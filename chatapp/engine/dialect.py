@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from chatapp.engine.payload import SEPARATED, PayloadFormat
 from chatapp.engine.refused import bad
 from chatapp.engine.session import Host, Session
 from chatapp.engine.takeover import Environ
-from chatapp.engine.websocket import WebSocket
 
 #: A request's query, as `urllib.parse.parse_qs` returns it.
 Query = dict[str, list[str]]
@@ -22,14 +20,8 @@ class Dialect(Protocol):
     def is_asked(self, versions: list[str] | None) -> bool:
         """Return whether a request whose `EIO` is this, or that has none, asks for it."""
 
-    def payload_format(self, query: Query, environ: Environ) -> PayloadFormat:
-        """Return how the request holds its packets, and its answer. Raises Refused."""
-
-    def session(self, host: Host, sid: str, address: str, environ: Environ) -> Session:
-        """Return a new session of whoever sent this request."""
-
-    def websocket(self, query: Query) -> type[WebSocket]:
-        """Return what becomes of the request's connection."""
+    def session(self, host: Host, sid: str, address: str, environ: Environ, query: Query) -> Session:
+        """Return a new session of whoever sent this request. Raises Refused."""
 
 
 class Protocol4:
@@ -41,19 +33,11 @@ class Protocol4:
         """See `Dialect`."""
         return versions == ["4"]
 
-    def payload_format(self, query: Query, environ: Environ) -> PayloadFormat:
+    def session(self, host: Host, sid: str, address: str, environ: Environ, query: Query) -> Session:
         """See `Dialect`."""
         if "j" in query:
             raise bad("JSONP is no part of this protocol version.")
-        return SEPARATED
-
-    def session(self, host: Host, sid: str, address: str, environ: Environ) -> Session:
-        """See `Dialect`."""
         return Session(host, sid, address)
-
-    def websocket(self, query: Query) -> type[WebSocket]:
-        """See `Dialect`."""
-        return WebSocket
 
 
 PROTOCOL_4 = Protocol4()

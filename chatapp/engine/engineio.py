@@ -15,7 +15,7 @@ import orjson
 
 from chatapp.cluster.handover import Handover, Passed
 from chatapp.engine.deadlines import Deadlines
-from chatapp.engine.dialect import PROTOCOL_4, Dialect
+from chatapp.engine.dialect import PROTOCOL_4, Dialect, Query
 from chatapp.engine.exchange import Exchange, StartResponse, kept
 from chatapp.engine.frames import RESTART, TEXT, encode_frame
 from chatapp.engine.handshake import is_upgrade
@@ -106,11 +106,11 @@ class EngineServer(engineio.Server):
             return "Too many connections from your address."
         return None
 
-    def open_session(self, environ: Environ, dialect: Dialect = PROTOCOL_4) -> tuple[Session, bytes]:
+    def open_session(self, environ: Environ, query: Query, dialect: Dialect) -> tuple[Session, bytes]:
         """See `http.Engine`."""
         sid = self.generate_id()
         address = self._origins.client_address(environ)
-        session = self.sockets[sid] = dialect.session(self, sid, address, environ)
+        session = self.sockets[sid] = dialect.session(self, sid, address, environ, query)
         if address:
             self._addresses[address] += 1
         self._trigger_event("connect", sid, kept(environ), run_async=False)

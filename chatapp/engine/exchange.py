@@ -8,8 +8,8 @@ from typing import Any
 
 from chatapp.engine.deadlines import Deadlines
 from chatapp.engine.frames import encode_close
-from chatapp.engine.payload import SEPARATED, Content, PayloadFormat
-from chatapp.engine.polls import Headers, Poll
+from chatapp.engine.payload import SEPARATED, Headers, PayloadFormat
+from chatapp.engine.polls import Poll
 from chatapp.engine.reactor import Reactor
 from chatapp.engine.takeover import Environ, Taken, take
 
@@ -45,8 +45,6 @@ class Exchange:
         self.is_handed = taken is not None
         #: Headers of every answer.
         self.cors: Headers = []
-        #: How it and its answer hold packets.
-        self.payload_format: PayloadFormat = SEPARATED
         self._reactor = reactor
         self._deadlines = deadlines
         self._start_response = start_response
@@ -71,14 +69,11 @@ class Exchange:
             self._taken = take(self.environ, self._start_response)
         return self._taken
 
-    def hold(self, taken: Taken, on_lost: Callable[[Poll], None]) -> Poll:
+    def hold(
+        self, taken: Taken, on_lost: Callable[[Poll], None], payload_format: PayloadFormat = SEPARATED
+    ) -> Poll:
         """Return a poll on its connection."""
-        return Poll(taken.socket, self.cors, self._reactor, self._deadlines, on_lost, self.payload_format)
-
-    def succeed(self, content: Content) -> Iterable[bytes]:
-        """Answer with this content."""
-        content_type, body = content
-        return self.respond("200 OK", [("Content-Type", content_type)], body)
+        return Poll(taken.socket, self.cors, self._reactor, self._deadlines, on_lost, payload_format)
 
     def respond(self, status: str, headers: Headers, body: bytes) -> Iterable[bytes]:
         """Answer with this response."""

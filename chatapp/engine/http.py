@@ -19,7 +19,8 @@ from chatapp.engine.dialect import Dialect, Query
 from chatapp.engine.exchange import Exchange, kept
 from chatapp.engine.faults import Fault
 from chatapp.engine.frames import AGAIN_LATER, POLICY
-from chatapp.engine.polls import Headers, WaitingPoll
+from chatapp.engine.payload import Headers
+from chatapp.engine.polls import WaitingPoll
 from chatapp.engine.reactor import Reactor
 from chatapp.engine.refused import Refused, bad
 from chatapp.engine.session import Session
@@ -57,8 +58,8 @@ class Engine(Protocol):
     def admit(self, environ: Environ) -> str | None:
         """Return why nobody more is let in, None if somebody is."""
 
-    def open_session(self, environ: Environ, dialect: Dialect) -> tuple[Session, bytes]:
-        """Return a new session and its first packet's frame."""
+    def open_session(self, environ: Environ, query: Query, dialect: Dialect) -> tuple[Session, bytes]:
+        """Return a new session and its first packet's frame. Raises Refused."""
 
 
 def _again_later(reason: str) -> Refused:
@@ -112,17 +113,16 @@ class Requests:
         if transport not in (["polling"], ["websocket"]):
             raise bad("transport has to be polling or websocket.")
         dialect = self._dialect(query)
-        exchange.payload_format = dialect.payload_format(query, exchange.environ)
         handed = self._hand_over(exchange, sid or None)
         if handed is not None:
             return handed
         session = self._session(sid, dialect) if sid else None
         if transport == ["websocket"]:
-            return self._connect(session, exchange, dialect, query)
+            return self._connect(session, exchange, query, dialect)
         if exchange.method == "POST":
             return self._post(session, exchange)
         if session is None:
-            return self._open(exchange, dialect)
+            return self._open(exchange, query, dialect)
         return self._poll(session, exchange)
 
     def _dialect(self, query: Query) -> Dialect:
@@ -138,11 +138,11 @@ class Requests:
             raise bad(_NO_SESSION)
         return session
 
-    def _admitted(self, environ: Environ, dialect: Dialect) -> tuple[Session, bytes]:
+    def _admitted(self, environ: Environ, query: Query, dialect: Dialect) -> tuple[Session, bytes]:
         refusal = self._engine.admit(environ)
         if refusal is not None:
             raise _again_later(refusal)
-        return self._engine.open_session(environ, dialect)
+        return self._engine.open_session(environ, query, dialect)
 
     # Other workers
 
@@ -178,10 +178,10 @@ class Requests:
 
     # Polling
 
-    def _open(self, exchange: Exchange, dialect: Dialect) -> Iterable[bytes]:
-        session, opened = self._admitted(exchange.environ, dialect)
+    def _open(self, exchange: Exchange, query: Query, dialect: Dialect) -> Iterable[bytes]:
+        session, opened = self._admitted(exchange.environ, query, dialect)
         session.start(opened)
-        return exchange.succeed(exchange.payload_format.encode([opened]))
+        return exchange.respond("200 OK", *session.payload_format.encode([opened]))
 
     def _poll(self, session: Session, exchange: Exchange) -> Iterable[bytes]:
         self._check_polling(session)
@@ -190,10 +190,10 @@ class Requests:
             raise bad("Two polls at once.")
         taken = exchange.take()
         if taken is None:
-            waiting = WaitingPoll(exchange.payload_format)
+            waiting = WaitingPoll(session.payload_format)
             session.hold(waiting)
-            return exchange.succeed(waiting.wait())
-        session.hold(exchange.hold(taken, session.poll_lost))
+            return exchange.respond("200 OK", *waiting.wait())
+        session.hold(exchange.hold(taken, session.poll_lost, session.payload_format))
         return taken.let_go()
 
     @staticmethod
@@ -210,18 +210,18 @@ class Requests:
             raise bad("Two posts at once.")
         session.is_posting = True
         try:
-            self._take_post(session, exchange)
+            self._take_post(session, exchange.environ)
         finally:
             session.is_posting = False
-        return exchange.succeed(exchange.payload_format.thanks)
+        return exchange.respond("200 OK", *session.payload_format.thanks)
 
-    def _take_post(self, session: Session, exchange: Exchange) -> None:
+    def _take_post(self, session: Session, environ: Environ) -> None:
         """Handle all packets of a POST, or none. Raises Refused."""
-        body = self._body(exchange.environ)
+        body = self._body(environ)
         if session.closed:
             raise bad("The session is over.")
         try:
-            packets = exchange.payload_format.parse(body, self._engine.limits.packets_per_request)
+            packets = session.payload_format.parse(body, self._engine.limits.packets_per_request)
             messages = [session.parse(packet) for packet in packets]
         except Fault as fault:
             session.fail(fault)
@@ -264,7 +264,7 @@ class Requests:
     # WebSocket
 
     def _connect(
-        self, session: Session | None, exchange: Exchange, dialect: Dialect, query: Query
+        self, session: Session | None, exchange: Exchange, query: Query, dialect: Dialect
     ) -> Iterable[bytes]:
         if session is not None:
             self._check_polling(session)
@@ -273,7 +273,7 @@ class Requests:
         opened = None
         greeting = b"" if exchange.is_websocket else _handshake(exchange.environ)
         if session is None:
-            session, opened = self._admitted(exchange.environ, dialect)
+            session, opened = self._admitted(exchange.environ, query, dialect)
         try:
             taken = self._take(exchange)
             if taken is None:
@@ -286,16 +286,16 @@ class Requests:
             raise
         with contextlib.suppress(OSError):  # who is gone already is noticed by the first read
             taken.socket.send(greeting)  # a fresh connection takes more than these few bytes
-        websocket = self._websocket(dialect.websocket(query), taken, session)
+        websocket = self._websocket(taken, session)
         if opened is not None:
             session.start(opened, websocket)
         else:
             session.probe(websocket)
         return taken.let_go()
 
-    def _websocket(self, kind: type[WebSocket], taken: Taken, session: Session) -> WebSocket:
+    def _websocket(self, taken: Taken, session: Session) -> WebSocket:
         limits = self._engine.limits
-        return kind(
+        return session.websocket_type(
             taken.socket,
             session,
             self._engine.reactor,

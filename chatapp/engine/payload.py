@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from chatapp.engine.faults import Malformed
@@ -12,10 +12,13 @@ from chatapp.engine.frames import BINARY, decode_frame
 
 SEPARATOR = "\x1e"
 
-#: The type and the body of an answer.
-Content = tuple[str, bytes]
+Headers = list[tuple[str, str]]
 
-_PLAIN = "text/plain; charset=UTF-8"
+#: Headers and body of an answer.
+Content = tuple[Headers, bytes]
+
+#: Of a payload of text.
+PLAIN: Headers = [("Content-Type", "text/plain; charset=UTF-8")]
 
 
 class PayloadFormat(Protocol):
@@ -24,7 +27,7 @@ class PayloadFormat(Protocol):
     #: What a POST is answered with.
     thanks: Content
 
-    def parse(self, body: bytes, max_packets: int) -> list[str | bytes]:
+    def parse(self, body: bytes, max_packets: int) -> Sequence[str | bytes]:
         """Return the packets of a POST, for `Session.parse`. Raises Malformed for all of them if one is
         wrong or there are too many."""
 
@@ -35,39 +38,35 @@ class PayloadFormat(Protocol):
 class Separated:
     """Protocol 4's."""
 
-    thanks: Content = (_PLAIN, b"ok")
+    thanks: Content = (PLAIN, b"ok")
 
-    def parse(self, body: bytes, max_packets: int) -> list[str | bytes]:
+    def parse(self, body: bytes, max_packets: int) -> list[str]:
         """See `PayloadFormat`."""
         return parse_payload(body, max_packets)
 
     def encode(self, frames: Iterable[bytes]) -> Content:
         """See `PayloadFormat`."""
-        return _PLAIN, encode_payload(frames)
+        return PLAIN, encode_payload(frames)
 
 
 SEPARATED = Separated()
 
 
-def parse_payload(body: bytes, max_packets: int) -> list[str | bytes]:
-    """Return the packets of a POST. Raises Malformed for all of them if one is wrong or there are too
-    many."""
+def parse_payload(body: bytes, max_packets: int) -> list[str]:
+    """Return the packets of a POST. Raises Malformed if they are too many or no text."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
         raise Malformed("a payload is not UTF-8") from None
     if text.count(SEPARATOR) >= max_packets:
         raise Malformed("too many packets in one request")
-    return [_parse(packet) for packet in text.split(SEPARATOR)]
+    return text.split(SEPARATOR)
 
 
-def _parse(packet: str) -> str | bytes:
-    if not packet:
-        raise Malformed("an empty packet")
-    if packet[0] != "b":
-        return packet
+def decode_base64(text: str) -> bytes:
+    """Return an attachment. Raises Malformed."""
     try:
-        return base64.b64decode(packet[1:], validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise Malformed("an attachment is not base64") from None
 

@@ -14,11 +14,9 @@ from collections.abc import Callable
 from gevent.event import AsyncResult
 
 from chatapp.engine.deadlines import Deadlines
-from chatapp.engine.payload import SEPARATED, Content, PayloadFormat
+from chatapp.engine.payload import SEPARATED, Content, Headers, PayloadFormat
 from chatapp.engine.reactor import OUT, Reactor
 from chatapp.engine.websocket import MAX_DRAIN_READS, RECEIVE_BYTES
-
-Headers = list[tuple[str, str]]
 
 #: How long a client may take to fetch an answer and close.
 _LINGER_SECONDS = 5.0
@@ -64,8 +62,7 @@ class Poll:
     def answer(self, frames: list[bytes]) -> None:
         """Answer with these packets."""
         self.frames = frames
-        content_type, body = self._format.encode(frames)
-        self.respond("200 OK", [("Content-Type", content_type)], body)
+        self.respond("200 OK", *self._format.encode(frames))
 
     def respond(self, status: str, headers: Headers, body: bytes) -> None:
         """Answer with this response."""

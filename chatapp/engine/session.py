@@ -24,6 +24,7 @@ from chatapp.engine.frames import (
     encode_frame,
 )
 from chatapp.engine.packets import HostPacket, Packet, parse_packet
+from chatapp.engine.payload import SEPARATED, PayloadFormat, decode_base64
 from chatapp.engine.polls import Fate, Poll, WaitingPoll
 from chatapp.engine.reactor import Lane, Reactor
 from chatapp.engine.websocket import WebSocket
@@ -132,6 +133,10 @@ class Session(Lane):
 
     #: Of the protocol.
     version = 4
+    #: How its polls and posts hold packets.
+    payload_format: PayloadFormat = SEPARATED
+    #: What becomes of its connection.
+    websocket_type = WebSocket
 
     def __init__(self, host: Host, sid: str, address: str) -> None:
         super().__init__()
@@ -405,6 +410,8 @@ class Session(Lane):
         if kind == "4":
             limits = self._host.limits
             return parse_packet(message[1:], limits.json_depth, limits.attachments_per_message)
+        if kind == "b":
+            return decode_base64(message[1:])
         if kind in ("1", "3", "6"):
             return kind
         if kind in ("0", "2", "5"):

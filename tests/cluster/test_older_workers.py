@@ -11,8 +11,7 @@ import pytest
 from clients import wait_until
 from cluster.workers import await_workers, kill_worker, pid_of, worker_of
 from older_clients import KINDS, NEWEST, OLDER, caller, node_caller
-from older_peer import OlderPolling, as_bytes, as_form, parts
-from raw_websocket import BINARY, RawWebSocket, frame
+from older_peer import BinaryPolling, JsonpPolling, OlderPolling, OlderWebSocket
 from servers import HOSTINGS, ServerProcess, running
 from siblings import siblings
 
@@ -54,27 +53,27 @@ def test_all_hear_each_other(server: ServerProcess, package: str, transport: str
 def test_a_session_lives_by_another_worker(hosting: str, tmp_path: Path) -> None:
     with siblings(tmp_path, hosting) as (owner, other):
         OlderPolling(other.url)
-        polling = OlderPolling(owner.url)
-        polling.url = other.url
-        polling.connected()
-        polling.say('421["join room",{"roomname":"é","username":"ann"}]')
-        assert any(str(packet).startswith("431[") for packet in polling.packets(1))
-        # Text, bytes, and a form: each is read by the worker with the session.
-        assert polling.post(as_bytes('422["new message","😀"]')).status == 200
-        wait_until(lambda: any(str(packet).startswith("432[") for packet in polling.packets(1)), "the answer")
-        polling.query += "&j=3"
-        polling.headers = {"Referer": f"{other.url}/"}
-        assert polling.post(as_form("2")).body == b"ok"
-        answer = polling.get()
-        assert answer.text.startswith("___eio[3](") and parts(answer) == ["3"]
-        with RawWebSocket(other.url, query=f"EIO=3&transport=websocket&sid={polling.sid}") as client:
-            client.say("2probe")
-            assert client.receive_text() == "3probe"
-            client.say("5")
-            answer = client.call("new message", "by WebSocket", 5)
-            assert answer["ok"] and answer["seq"] == 2
-            client.send(frame(BINARY, b"\x04unasked"))
-            client.closed_with()
+        for kind in (OlderPolling, BinaryPolling, JsonpPolling):
+            polling = kind(owner.url, connect=False)
+            polling.url = other.url
+            assert polling.packets(1) == ["40"]
+            name = kind.__name__
+            polling.say(f'421["join room",{{"roomname":"{name} é","username":"{name}"}}]')
+            await_answer(polling, "431[")
+            polling.say('422["new message","😀"]')
+            await_answer(polling, "432[")
+            with OlderWebSocket(other.url, f"&sid={polling.sid}") as client:
+                client.say("2probe")
+                assert client.receive_text() == "3probe"
+                client.say("5")
+                answer = client.call("new message", "by WebSocket", 5)
+                assert answer["ok"] and answer["seq"] == 2
+                client.send_packets(b"unasked")
+                assert client.closed_with() == 1003
+
+
+def await_answer(polling: OlderPolling, start: str) -> None:
+    wait_until(lambda: any(str(packet).startswith(start) for packet in polling.packets(1)), start)
 
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])

@@ -49,7 +49,7 @@ def test_a_guest_comes_back_by_the_cookie_and_the_token_is_in_no_log(server: Ser
         client.receive_text()
         client.receive_text()
         assert client.call("join room", {"roomname": "cookies"})["user"]["name"] == "cookie"
-    polling = OlderPolling(server.url, headers={"Cookie": f"chatapp_token={token}"}).connected()
+    polling = OlderPolling(server.url, headers={"Cookie": f"chatapp_token={token}"})
     polling.say('421["join room",{"roomname":"cookies"}]')
     (answer,) = (packet for packet in polling.packets(2) if str(packet).startswith("431"))
     assert json.loads(str(answer)[3:])[0]["user"]["name"] == "cookie"

@@ -7,6 +7,7 @@ modules. What breaks the rules is in the module on malformed input.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 from collections.abc import Iterator
@@ -200,6 +201,15 @@ def test_an_event_of_a_namespace_may_have_attachments(server: ServerProcess) -> 
 def test_an_attachment_is_any_bytes(server: ServerProcess, attachment: bytes) -> None:
     with connected(server) as client:
         send_binary(client, '451-7["echo",{"_placeholder":true,"num":0}]', [attachment])
+        assert receive_binary(client, "461-7", 1) == ([{"_placeholder": True, "num": 0}], [attachment])
+
+
+@pytest.mark.parametrize("attachment", [b"", b"\x00\xff"])
+def test_an_attachment_may_be_base64(server: ServerProcess, attachment: bytes) -> None:
+    """So it comes from a client with ``forceBase64``."""
+    with connected(server) as client:
+        client.say('451-7["echo",{"_placeholder":true,"num":0}]')
+        client.say("b" + base64.b64encode(attachment).decode())
         assert receive_binary(client, "461-7", 1) == ([{"_placeholder": True, "num": 0}], [attachment])
 
 

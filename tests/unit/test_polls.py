@@ -14,6 +14,7 @@ import pytest
 
 from chatapp.engine.deadlines import Deadlines
 from chatapp.engine.frames import BINARY, TEXT, encode_frame
+from chatapp.engine.payload import PLAIN
 from chatapp.engine.polls import Fate, Poll, WaitingPoll
 from chatapp.engine.reactor import Reactor
 
@@ -108,5 +109,5 @@ def test_a_poll_whose_connection_cannot_be_taken_waits_for_its_answer() -> None:
     gevent.sleep(0)
     assert not waiting.ready()
     poll.answer(FRAMES)
-    assert waiting.get(timeout=1) == ("text/plain; charset=UTF-8", b"42[]\x1ebAQIDBA==")
+    assert waiting.get(timeout=1) == (PLAIN, b"42[]\x1ebAQIDBA==")
     assert poll.fate() is Fate.ARRIVED

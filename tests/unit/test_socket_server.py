@@ -9,6 +9,7 @@ import gevent
 import pytest
 
 from chatapp import ChatServer
+from chatapp.engine.dialect import PROTOCOL_4
 from chatapp.engine.frames import decode_frame
 from chatapp.settings import App, Settings, Storage
 
@@ -34,7 +35,7 @@ class Client:
     def __init__(self, chat: ChatServer) -> None:
         chat.sio.eio.reactor.open()
         self.websocket = WebSocket()
-        self.session, opened = chat.sio.eio.open_session({"HTTP_UPGRADE": "websocket"})
+        self.session, opened = chat.sio.eio.open_session({"HTTP_UPGRADE": "websocket"}, {}, PROTOCOL_4)
         self.session.start(opened, self.websocket)
 
     def say(self, packet: str) -> str:

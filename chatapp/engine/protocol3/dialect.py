@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
+import re
+from urllib.parse import urlsplit
 
 from chatapp.engine.dialect import Query
 from chatapp.engine.origins import Origins
@@ -13,13 +14,13 @@ from chatapp.engine.protocol3.websocket import TextWebSocket3, WebSocket3
 from chatapp.engine.refused import bad
 from chatapp.engine.session import Host
 from chatapp.engine.takeover import Environ
-from chatapp.engine.websocket import WebSocket
 
 #: The cookie, and the parameter, in which a page without `auth` says whose it is.
 TOKEN_COOKIE = "chatapp_token"
 TOKEN_PARAMETER = "token"
 
-_MAX_NUMBER_DIGITS = 9
+#: Of a script.
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 class Protocol3:
@@ -35,16 +36,19 @@ class Protocol3:
         """See `dialect.Dialect`."""
         return versions is None or versions == ["3"]
 
-    def payload_format(self, query: Query, environ: Environ) -> PayloadFormat:
+    def session(self, host: Host, sid: str, address: str, environ: Environ, query: Query) -> Session3:
         """See `dialect.Dialect`."""
+        payload_format = self._payload_format(environ, query)
+        websocket_type = TextWebSocket3 if "b64" in query else WebSocket3
+        return Session3(host, sid, address, _auth(environ, query), payload_format, websocket_type)
+
+    def _payload_format(self, environ: Environ, query: Query) -> PayloadFormat:
         numbers = query.get("j")
         if numbers is None:
             return self._plain if "b64" in query else self._bytes
         number = numbers[0]
-        if not (number.isascii() and number.isdigit() and len(number) <= _MAX_NUMBER_DIGITS):
+        if len(numbers) > 1 or not _NUMBER.fullmatch(number):
             raise bad("j has to be a number.")
-        if query.get("transport") != ["polling"]:
-            raise bad("JSONP is polling.")
         self._check_page(environ)
         return Jsonp(int(number))
 
@@ -64,23 +68,16 @@ class Protocol3:
         if not self._origins(f"{address.scheme}://{address.netloc}", environ):
             raise bad("Not an accepted origin.")
 
-    def session(self, host: Host, sid: str, address: str, environ: Environ) -> Session3:
-        """See `dialect.Dialect`."""
-        token = _token(environ)
-        return Session3(host, sid, address, {} if token is None else {TOKEN_PARAMETER: token})
 
-    def websocket(self, query: Query) -> type[WebSocket]:
-        """See `dialect.Dialect`."""
-        return TextWebSocket3 if "b64" in query else WebSocket3
+def _auth(environ: Environ, query: Query) -> dict[str, str]:
+    token = query.get(TOKEN_PARAMETER, [""])[0] or _cookie(environ)
+    return {"token": token} if token else {}
 
 
-def _token(environ: Environ) -> str | None:
-    query: str = environ.get("QUERY_STRING", "")
+def _cookie(environ: Environ) -> str:
     cookies: str = environ.get("HTTP_COOKIE", "")
-    for token in parse_qs(query).get(TOKEN_PARAMETER, []):
-        return token
     for cookie in cookies.split(";"):
         name, _, value = cookie.strip().partition("=")
         if name == TOKEN_COOKIE and value:
             return value.strip('"')
-    return None
+    return ""

@@ -3,7 +3,7 @@
 A text's length is in UTF-16 code units, for socket.io-client 2.x. Others count otherwise: 1.x has each
 packet encoded as UTF-8 before the whole is (in a browser not even that), and python-engineio 3 counts code
 points. A packet without any character beyond ASCII is the same for all: so are those that we send, for JSON
-can escape the rest.
+can escape the rest; a namespace is as the site has named it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from urllib.parse import parse_qs
 
 from chatapp.engine.faults import Malformed
 from chatapp.engine.frames import BINARY, decode_frame
-from chatapp.engine.payload import Content
+from chatapp.engine.payload import PLAIN, Content, Headers, decode_base64
 
-#: The type of a packet that is a message.
-MESSAGE = 4
+#: How packets begin that are messages of bytes, and those in base64.
+_MESSAGE, _MESSAGE_IN_BASE64 = b"\x04", "b4"
 
-_TEXT_TYPE = "text/plain; charset=UTF-8"
+_BYTES: Headers = [("Content-Type", "application/octet-stream")]
+_SCRIPT: Headers = [("Content-Type", "text/javascript; charset=UTF-8"), ("X-Content-Type-Options", "nosniff")]
+_PAGE: Headers = [("Content-Type", "text/html; charset=UTF-8")]
 _MAX_LENGTH_DIGITS = 10
 _LENGTH_END = 0xFF
 _LENGTH = re.compile(rf"([0-9]{{1,{_MAX_LENGTH_DIGITS}}}):", re.ASCII)
+#: What comes before the JSON of a message: a namespace, if any, is no part of that.
+_BEFORE_JSON = re.compile(rb'4[^\[{"]*')
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 #: A form's newline, which may have become a backslash and an n, and that, which has become three characters.
 _ESCAPED_NEWLINE = re.compile(r"(\\)?\\n")
@@ -46,7 +50,7 @@ class Doubtful(str):
 class Plain:
     """For clients without binary data in XMLHttpRequest (`b64=1`): attachments in base64."""
 
-    thanks: Content = (_TEXT_TYPE, b"ok")
+    thanks: Content = (PLAIN, b"ok")
 
     def parse(self, body: bytes, max_packets: int) -> list[str | bytes]:
         """See `payload.PayloadFormat`."""
@@ -54,7 +58,7 @@ class Plain:
 
     def encode(self, frames: Iterable[bytes]) -> Content:
         """See `payload.PayloadFormat`."""
-        return _TEXT_TYPE, encode_text(frames)
+        return PLAIN, encode_text(frames)
 
 
 class Bytes(Plain):
@@ -64,15 +68,15 @@ class Bytes(Plain):
         """See `payload.PayloadFormat`."""
         decoded = [decode_frame(frame) for frame in frames]
         if all(opcode != BINARY for opcode, _ in decoded):
-            return _TEXT_TYPE, _encode_text(decoded)
-        return "application/octet-stream", b"".join(map(_behind_length, decoded))
+            return PLAIN, _encode_text(decoded)
+        return _BYTES, b"".join(map(_behind_length, decoded))
 
 
 class Jsonp:
     """For scripts from another origin: answers are calls of ``___eio[number]``, posts come from a form."""
 
     #: A document, for a frame of the page shows it.
-    thanks: Content = ("text/html; charset=UTF-8", b"ok")
+    thanks: Content = (_PAGE, b"ok")
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -91,7 +95,7 @@ class Jsonp:
     def encode(self, frames: Iterable[bytes]) -> Content:
         """See `payload.PayloadFormat`."""
         argument = json.dumps(encode_text(frames).decode())  # in ASCII: U+2028 too
-        return "text/javascript; charset=UTF-8", f"___eio[{self._number}]({argument});".encode()
+        return _SCRIPT, f"___eio[{self._number}]({argument});".encode()
 
 
 # In
@@ -190,16 +194,32 @@ def _behind_length(decoded: tuple[int, bytes]) -> bytes:
 
 def in_ascii(packet: bytes) -> bytes:
     """Return a text packet; if it is a message, its JSON has only ASCII in it."""
-    if packet.isascii() or not packet.startswith(b"%d" % MESSAGE):
+    found = None if packet.isascii() else _BEFORE_JSON.match(packet)
+    if found is None:
         return packet
-    return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], packet.decode()).encode()
+    text = _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], packet[found.end() :].decode())
+    return found[0] + text.encode()
 
 
 def with_type(attachment: bytes) -> bytes:
     """Return an attachment as a packet of bytes."""
-    return bytes((MESSAGE,)) + attachment
+    return _MESSAGE + attachment
+
+
+def without_type(packet: bytes) -> bytes:
+    """Return the attachment that a packet of bytes is. Raises Malformed."""
+    if not packet.startswith(_MESSAGE):
+        raise Malformed("bytes are no message")
+    return packet[1:]
 
 
 def in_base64(attachment: bytes) -> str:
     """Return an attachment as a packet of text."""
-    return f"b{MESSAGE}{base64.b64encode(attachment).decode()}"
+    return _MESSAGE_IN_BASE64 + base64.b64encode(attachment).decode()
+
+
+def from_base64(packet: str) -> bytes:
+    """Return the attachment that a packet in base64 is. Raises Malformed."""
+    if not packet.startswith(_MESSAGE_IN_BASE64):
+        raise Malformed("base64 is no message")
+    return decode_base64(packet[2:])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,7 +11,8 @@ from socketio.packet import CONNECT, CONNECT_ERROR
 from chatapp.engine.faults import Fault, Malformed, Unexpected
 from chatapp.engine.frames import TEXT, encode_frame
 from chatapp.engine.packets import HostPacket, Packet
-from chatapp.engine.protocol3.payload import MESSAGE, Doubtful
+from chatapp.engine.payload import PayloadFormat
+from chatapp.engine.protocol3.payload import Doubtful, from_base64, without_type
 from chatapp.engine.session import Host, Message, Session
 from chatapp.engine.websocket import WebSocket
 
@@ -24,12 +23,22 @@ _MAX_PARAMETERS = 100
 class Session3(Session):
     """`auth` is for whoever knows protocol 5's: what its client would say on connecting, were it newer."""
 
-    __slots__ = ("_auth", "_heard_at", "_writes_once")
+    __slots__ = ("_auth", "_heard_at", "_writes_once", "payload_format", "websocket_type")
 
     version = 3
 
-    def __init__(self, host: Host, sid: str, address: str, auth: dict[str, str]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        sid: str,
+        address: str,
+        auth: dict[str, str],
+        payload_format: PayloadFormat,
+        websocket_type: type[WebSocket],
+    ) -> None:
         super().__init__(host, sid, address)
+        self.payload_format = payload_format
+        self.websocket_type = websocket_type
         self._auth = auth
         self._heard_at = 0.0
         self._writes_once = False  # its texts by polling have been UTF-8 once: it is not of 1.x
@@ -89,12 +98,12 @@ class Session3(Session):
     def parse(self, message: str | bytes) -> Message:
         """See `Session`."""
         if isinstance(message, bytes):
-            return _attachment(message)
+            return without_type(message)
         if isinstance(message, Doubtful):
             message = self._meant(message)
         kind = message[:1]
         if kind == "b":
-            return _attachment(_from_base64(message))
+            return from_base64(message)
         if kind == "2":
             return message
         if kind == "3":
@@ -127,22 +136,6 @@ class Session3(Session):
     def _is_asked_for_root(self, message: Message) -> bool:
         """Return whether its client asks for what it was given unasked."""
         return isinstance(message, Packet) and message[:2] == (CONNECT, "/") and "/" in self.namespaces
-
-
-def _attachment(packet: bytes) -> bytes:
-    if not packet or packet[0] > 6:
-        raise Malformed("bytes are no packet")
-    if packet[0] != MESSAGE:
-        raise Unexpected("a packet of bytes that is no message")
-    return packet[1:]
-
-
-def _from_base64(packet: str) -> bytes:
-    digit, encoded = packet[1:2], packet[2:]
-    try:
-        return bytes((int(digit),)) + base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        raise Malformed("an attachment is not base64") from None
 
 
 def _parameters(namespace: str) -> dict[str, Any]:
