@@ -7,26 +7,18 @@ event loop stands still for less than 20 ms and memory grows by at most 2 MiB.
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from clients import wait_until
-from protocol_peer import Polling, check_output, get, hosted
+from attacks import head_of_post, pour, survives
+from protocol_peer import Polling, check_output, hosted
 from raw_websocket import BINARY, CONTINUATION, PING, TEXT, RawWebSocket, frame, header
 from servers import HOSTINGS, ServerProcess
 
 TOO_BIG = 1009
-
-STALL_SECONDS = 0.02
-MEMORY_BYTES = 2 * 1024 * 1024
-
-#: How often an attack is made while memory is watched: what one leaves behind shows after several.
-TIMES = 5
 
 
 @pytest.fixture(scope="module", params=HOSTINGS)
@@ -36,56 +28,6 @@ def server(
     with hosted(request.param, tmp_path_factory.mktemp("hostile")) as server:
         yield server
     check_output(server)
-
-
-def peak_bytes(pid: str) -> int:
-    """Return the most memory that a process has had since `forget_peak`."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("no VmHWM")
-
-
-def forget_peak(pid: str) -> None:
-    """See proc(5), clear_refs."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-def survives(server: ServerProcess, attack: Callable[[ServerProcess], None]) -> None:
-    """Make an attack several times; fail if it costs memory or time."""
-    for _ in range(3):  # unwatched, for what is loaded and kept by the first of their kind
-        attack(server)
-    pid = get(server.url, "/pid").text
-    get(server.url, "/stall")
-    forget_peak(pid)
-    before = peak_bytes(pid)
-    stalls = []
-    for _ in range(TIMES):
-        attack(server)
-        stalls.append(float(get(server.url, "/stall").body))
-    assert peak_bytes(pid) - before <= MEMORY_BYTES
-    assert sorted(stalls)[len(stalls) // 2] < STALL_SECONDS, stalls
-    wait_until(lambda: get(server.url, "/sessions").body == b"0", "the end of the sessions")
-
-
-def head_of_post(polling: Polling, line: str) -> bytes:
-    return f"POST /socket.io/?{polling.query} HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode()
-
-
-def pour(client: socket.socket, data: bytes, times: int) -> None:
-    """Send this so many times, or until nobody takes it."""
-    client.setblocking(False)
-    until = time.monotonic() + 3
-    with contextlib.suppress(ConnectionError):
-        for _ in range(times):
-            rest = memoryview(data)
-            while rest and time.monotonic() < until:
-                readable, writable, _ = select.select([client], [client], [], 1)
-                if readable:
-                    return  # an answer has come
-                if writable:
-                    rest = rest[client.send(rest) :]
-    client.settimeout(3)
 
 
 def code_after(server: ServerProcess, data: bytes, flood: bytes = b"", times: int = 0) -> int:
@@ -138,7 +80,7 @@ def test_a_request_of_20_megabytes_is_refused_by_its_header(server: ServerProces
         polling = Polling(server.url)
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             began = time.monotonic()
-            client.sendall(head_of_post(polling, "Content-Length: 20000000"))
+            client.sendall(head_of_post(polling.query, "Content-Length: 20000000"))
             client.settimeout(3)
             assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
             assert time.monotonic() - began < 1
@@ -151,7 +93,7 @@ def test_a_request_of_20_megabytes_is_refused_while_it_pours_in(server: ServerPr
     def attack(server: ServerProcess) -> None:
         polling = Polling(server.url)
         with socket.create_connection(("127.0.0.1", server.port)) as client:
-            client.sendall(head_of_post(polling, "Content-Length: 20000000"))
+            client.sendall(head_of_post(polling.query, "Content-Length: 20000000"))
             pour(client, b"*" * 65536, 300)
             client.settimeout(3)
             with contextlib.suppress(ConnectionError):  # its end may overtake the answer
@@ -167,7 +109,7 @@ def test_a_request_of_20_megabytes_in_chunks_is_refused_at_the_limit(server: Ser
     def attack(server: ServerProcess) -> None:
         polling = Polling(server.url)
         with socket.create_connection(("127.0.0.1", server.port)) as client:
-            client.sendall(head_of_post(polling, "Transfer-Encoding: chunked"))
+            client.sendall(head_of_post(polling.query, "Transfer-Encoding: chunked"))
             pour(client, chunk, 300)
             client.settimeout(3)
             with contextlib.suppress(ConnectionError):
