@@ -35,6 +35,7 @@ from chatapp.cluster.handover import Handover
 from chatapp.domain.characters import skeleton
 from chatapp.domain.presence import Presence
 from chatapp.engine.bridge import MARK, BusBridge
+from chatapp.engine.http import CLOSING, RETRY
 from chatapp.engine.origins import Origins
 from chatapp.engine.packets import event_frame
 from chatapp.engine.pywsgi import Handler
@@ -86,6 +87,7 @@ class ChatServer:
         #: Where the workers of this host find each other.
         self._directory = Directory(settings.app.data_dir / "run")
         self._is_at_work = False
+        self._has_ended = False
         self._has_begun = Event()
         self._put_together()
 
@@ -235,6 +237,9 @@ class ChatServer:
 
     def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a Socket.IO request: the WSGI application of the sockets alone."""
+        if self._has_ended:  # nothing is to begin anew for whoever comes last
+            start_response("503 Service Unavailable", [("Content-Type", "text/plain; charset=utf-8"), RETRY])
+            return [CLOSING.encode()]
         try:
             hosting.check_serving()
             self._site_auth.check()
@@ -294,6 +299,7 @@ class ChatServer:
     def close(self) -> None:
         """Say goodbye, write what waits and let go of everything. For the end of the process; gunicorn's
         workers come here by themselves."""
+        self._has_ended = True
         if self._is_at_work:
             self._is_at_work = False
             atexit.unregister(self.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -405,6 +406,17 @@ def test_health_is_503_while_the_storage_is_gone(tmp_path: Path) -> None:
     well = app.test_client().get("/chat/health")
     assert (well.status_code, well.json) == (200, {"ok": True})
     chat.close()
+
+
+def test_a_request_that_comes_after_the_end_is_sent_away_and_begins_nothing(tmp_path: Path) -> None:
+    chat = make_chat(tmp_path)
+    app = flask.Flask("site")
+    chat.init_app(app)
+    chat.close()
+    before = os.listdir("/proc/self/fd")
+    answer = app.test_client().get("/socket.io/?EIO=4&transport=polling")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_health_is_200_where_nothing_is_stored(tmp_path: Path) -> None:
