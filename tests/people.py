@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 from urllib.parse import quote
 
 from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from clients import wait_until
 from servers import PATIENCE_SECONDS
@@ -60,6 +62,11 @@ class Person:
     def close(self) -> None:
         """Close the browser's context."""
         self.context.close()
+
+    def try_now(self) -> None:
+        """Have the page come back now, unless it has done so by itself."""
+        with contextlib.suppress(PlaywrightTimeoutError):
+            self.page.get_by_role("button", name="Try now").click(timeout=1000)
 
     # What is seen
 

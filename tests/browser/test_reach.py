@@ -85,7 +85,7 @@ def test_what_was_missed_is_not_read_out_and_what_follows_is(person: People, par
         for text in missed:
             guest.say(text)
         proxy.unblock()
-        ann.page.get_by_role("button", name="Try now").click()
+        ann.try_now()
         ann.wait_for_texts("live before", *missed)
         ann.wait_for_state("online")
         guest.say("live after")

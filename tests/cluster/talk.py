@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster.records import Records, check
 from cluster.swarm import TRANSPORTS, Swarm
+from servers import PATIENCE_SECONDS
 
 CLIENTS = 60
 MESSAGES = 20
@@ -23,6 +24,7 @@ def talk(urls: Sequence[str], transport: str, directory: Path, **options: Any) -
     options |= {"name": transport, "room": transport, "transports": TRANSPORTS[transport]}
     clients, messages = options["clients"], options["messages"]
     with Swarm(urls, directory / "records", **options) as swarm:
+        swarm.patience_seconds = 3 * PATIENCE_SECONDS  # for many rounds of all of them
         swarm.wait_for("joined")
         swarm.send()
         swarm.wait_for("sent")
