@@ -291,8 +291,7 @@ class Distribution:
         try:
             self._users.setdefault(user_id, False)
             self._bus.listen([user_topic(user_id)])
-            if not self._bus.is_alone:
-                self._follow_conversations([user_id])
+            self._follow_conversations([user_id])
         finally:
             del self._following[user_id]
             following.set()
@@ -319,8 +318,7 @@ class Distribution:
         """Compare the places of all rooms with those of the log, and read what is missing. May block."""
         if not self._is_shared:
             return
-        if not self._bus.is_alone:
-            self._follow_conversations(list(self._users))
+        self._follow_conversations(list(self._users))
         for room_id, last_seq in self._log.heads(list(self.feed.rooms())).items():
             head = self.feed.head(room_id)
             if head is not None and head < last_seq:

@@ -109,6 +109,16 @@ def test_the_command_line_is_heard_too(
     assert listeners[4].texts() == ["from a shell"]
 
 
+def test_a_worker_that_is_alone_hears_it_too(tmp_path: Path) -> None:
+    settings = {"APP_DATA_DIR": str(tmp_path)}
+    with running("serve", **settings) as server, Chatter(server.url) as ann:
+        ann.join("room", "ann")
+        admin = [str(Path(sys.executable).parent / "chatapp"), "admin"]
+        for number, text in enumerate(["first", "second"], 1):
+            assert run(settings, *admin, "tell", "ann", text) == f"@ann {number}\n"
+        wait_for([ann], ["first", "second"])
+
+
 def test_what_is_said_in_a_transaction_is_heard_if_it_is_committed(
     settings: dict[str, str], party: Party, listeners: list[Chatter]
 ) -> None:
