@@ -15,13 +15,16 @@ def serve(config: str | None) -> None:
 
     monkey.patch_all()
 
+    from chatapp.hosting import collect_less_garbage
+
+    collect_less_garbage()  # of what is imported, too
+
     import logging
     import signal
 
     import gevent
 
     from chatapp.errors import ChatError
-    from chatapp.hosting import collect_less_garbage
     from chatapp.server import ChatServer
 
     settings = settings_of(config)
@@ -29,7 +32,6 @@ def serve(config: str | None) -> None:
         level=settings.log.level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    collect_less_garbage()
     try:
         chat = ChatServer(settings)
         for number in (signal.SIGINT, signal.SIGTERM):
