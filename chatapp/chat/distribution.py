@@ -264,9 +264,9 @@ class Distribution:
     def open(self, room_id: int, look: Callable[[], None]) -> None:
         """Have others tell of a room from now on, and call ``look()`` then if they did not before. May
         block."""
+        while (opening := self._opening.get(room_id)) is not None:
+            opening.wait()  # who is at it may fail
         if not self._is_shared or self.feed.follows(room_id):
-            if (opening := self._opening.get(room_id)) is not None:
-                opening.wait()
             return
         self.feed.follow(room_id, None)
         opening = self._opening[room_id] = Event()
@@ -282,10 +282,9 @@ class Distribution:
 
     def follow_user(self, user_id: int) -> None:
         """Have others tell of what goes to a user from now on. May block."""
+        while (following := self._following.get(user_id)) is not None:
+            following.wait()  # who is at it may fail
         if not self._is_shared or self._users.get(user_id):
-            return
-        if (following := self._following.get(user_id)) is not None:
-            following.wait()
             return
         following = self._following[user_id] = Event()
         try:

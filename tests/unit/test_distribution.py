@@ -11,7 +11,9 @@ import pytest
 from socketio.exceptions import ConnectionRefusedError
 
 from chatapp.chat.distribution import TOGETHER_SECONDS
+from chatapp.cluster.bus import room_topic, user_topic
 from chatapp.cluster.envelopes import EntryNews, Part, encode
+from chatapp.errors import StorageBusy
 from chatapp.settings import Limits, Settings
 from unit.worker_town import Town, Worker, a_town, until
 
@@ -218,6 +220,46 @@ def test_the_first_message_of_a_conversation_is_heard_whoever_comes_meanwhile(to
     assert first.call("b", "join room", request)["ok"]  # which reads of a place that ann has not heard
     until(lambda: first.seqs("a"), "the private message")
     assert first.seqs("a") == [1]
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[str]:
+    """Have a method fail the first time, after others had their turn; return who has called it."""
+    calls: list[str] = []
+    method = getattr(owner, name)
+
+    def call(*args: Any) -> Any:
+        calls.append(name)
+        if len(calls) == 1:
+            gevent.sleep(0.01)
+            raise StorageBusy(retry_after=1)
+        return method(*args)
+
+    monkeypatch.setattr(owner, name, call)
+    return calls
+
+
+@pytest.mark.parametrize("method", ["listen", "conversations"])
+def test_who_waits_for_one_that_fails_does_it_anew(
+    town: Town, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    worker = town.worker()
+    distribution, log = worker.parts.context.distribution, worker.parts.context.log
+    calls = fail_once(monkeypatch, worker.bus if method == "listen" else log, method)
+    refused: list[str] = []
+
+    def follow() -> None:
+        try:
+            if method == "listen":
+                distribution.open(7, lambda: None)
+            else:
+                distribution.follow_user(7)
+        except StorageBusy:
+            refused.append(method)
+
+    gevent.joinall([gevent.spawn(follow) for _ in range(3)], raise_error=True)
+    assert refused == [method] and calls == [method] * 2
+    assert worker.bus.topics == {room_topic(7) if method == "listen" else user_topic(7)}
+    assert method != "listen" or distribution.feed.follows(7)
 
 
 def test_what_others_commit_waits_for_an_own_commit_but_not_for_long(
