@@ -58,6 +58,8 @@ def nginx(directory: Path, *upstreams: str) -> Iterator[str]:
     """Run nginx before servers (``host:port`` each), with its files in `directory`; yield its URL."""
     directory.mkdir()
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        # Of several processes that see a client come, only one gets it: accept() must not hold up the others.
+        listener.setblocking(False)
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         (directory / "chatapp.conf").write_text(configuration(address, upstreams), "utf-8")
         user = "user root;" if os.geteuid() == 0 else ""
