@@ -82,7 +82,7 @@ def check_published(data: Any) -> None:
     fields = _FIELDS.get(method) if isinstance(method, str) else None
     if fields is None or not all(is_right(data.get(field)) for field, is_right in fields.items()):
         raise Malformed("a message of no manager")
-    if data.get("binary"):
+    if method == "emit" and data.get("binary"):
         _check_attachments(data["data"])
 
 

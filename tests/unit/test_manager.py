@@ -10,7 +10,7 @@ import gevent
 import orjson
 import pytest
 import socketio
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatapp.engine.manager import Manager
@@ -355,6 +355,7 @@ METHODS = st.sampled_from(["emit", "callback", "disconnect", "enter_room", "leav
 
 
 @given(METHODS, st.dictionaries(st.sampled_from([*EMIT, "sid", "id", "args", "binary", "callback"]), JSON))
+@example("callback", {"id": 0, "args": [], "binary": True, "data": True})
 def test_no_message_does_more_than_be_refused(method: str, fields: dict[str, Any]) -> None:
     manager = Wire(1).managers[0]
     manager.take_json(json.dumps({**EMIT, **fields, "method": method}).encode())
