@@ -9,25 +9,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from attacks import head_of_post, pour, survives
-from protocol_peer import Polling, check_output, hosted
+from protocol_peer import Polling
 from raw_websocket import BINARY, CONTINUATION, PING, TEXT, RawWebSocket, frame, header
-from servers import HOSTINGS, ServerProcess
+from servers import ServerProcess
 
 TOO_BIG = 1009
-
-
-@pytest.fixture(scope="module", params=HOSTINGS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    with hosted(request.param, tmp_path_factory.mktemp("hostile")) as server:
-        yield server
-    check_output(server)
 
 
 def code_after(server: ServerProcess, data: bytes, flood: bytes = b"", times: int = 0) -> int:

@@ -5,29 +5,18 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from attacks import head_of_post, pour, survives
 from older_peer import JsonpPolling, OlderPolling, OlderWebSocket, binary_payload, form, payload
-from protocol_peer import check_output, hosted
 from raw_websocket import BINARY, CONTINUATION, TEXT, frame, header
-from servers import HOSTINGS, ServerProcess
+from servers import ServerProcess
 
 MOST_BYTES = 65536
 TOO_BIG, NOT_A_PACKET = 1009, 1007
 
 KINDS = [OlderPolling, JsonpPolling]
-
-
-@pytest.fixture(scope="module", params=HOSTINGS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    with hosted(request.param, tmp_path_factory.mktemp("hostile")) as server:
-        yield server
-    check_output(server)
 
 
 GRIN = "\U0001f600"

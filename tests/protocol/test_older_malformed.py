@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from clients import wait_until
 from older_peer import BinaryPolling, JsonpPolling, OlderPolling, OlderWebSocket
 from packet_cases import (
     FORBIDDEN,
@@ -21,7 +19,6 @@ from packet_cases import (
     UNAWAITED,
     Packets,
 )
-from protocol_peer import mark
 from raw_websocket import BINARY, TEXT, RawWebSocket, frame
 from servers import ServerProcess
 
@@ -59,29 +56,6 @@ faults = pytest.mark.parametrize(
 
 #: Handlers that were called for what a client had said before its fault.
 HANDLED = {tuple(UNAWAITED["an attachment too many"]): 1}
-
-
-@pytest.fixture
-def quiet(server: ServerProcess) -> Iterator[ServerProcess]:
-    """The server, which prints one line for the fault that a test commits and calls nobody for it."""
-    start, calls = mark(server)
-    server.secrets = [SECRET]
-    server.allowed_calls = 0
-    yield server
-    wait_until(lambda: lines_since(server, start), "a line of the log")
-    end, calls_after = mark(server)
-    lines = lines_since(server, start)
-    assert len(lines) == 1, lines
-    assert "ERROR" not in lines[0]
-    told = [line for line in server.output[start:end] if any(secret in line for secret in server.secrets)]
-    assert told == []
-    assert calls_after - calls == server.allowed_calls
-
-
-def lines_since(server: ServerProcess, start: int) -> list[str]:
-    """Return what was printed since `start`, without the line on a client that connected."""
-    others = ("MARK ", "a client connected")
-    return [line for line in server.output[start:] if not any(other in line for other in others)]
 
 
 @faults
