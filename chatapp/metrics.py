@@ -64,6 +64,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.entries = self._tally("chatapp_entries", "Entries committed to the logs", "kind")
         self.refusals = self._tally("chatapp_refusals", "Requests refused, by code", "code")
+        self.sessions = self._tally(
+            "chatapp_sessions", "Sessions opened, by the version of Engine.IO's protocol", "protocol"
+        )
         self.ends = self._tally("chatapp_ends", "Connections that ended or were not let in, by reason", "why")
         self.handovers = self._tally(
             "chatapp_handed_over",

@@ -79,7 +79,7 @@ class ChatServer:
         self.metrics = Metrics()
         self._origins = Origins(settings.app)
         #: python-socketio's server, for events of the host's own: ``chat.sio.on("my event", …)``.
-        self.sio = SocketServer(settings, self._origins, self.metrics.ends.count)
+        self.sio = SocketServer(settings, self._origins, self.metrics.sessions.count, self.metrics.ends.count)
         site_tokens = SiteTokens(lambda: secret_key(settings), settings.auth.site_token_hours)
         self._site_auth = SiteAuth(settings.auth, site_tokens)
         self._app: flask.Flask | None = None

@@ -44,6 +44,7 @@ class EngineServer(engineio.Server):
         *,
         limits: Limits,
         origins: Origins,
+        opened: Callable[[str], None],
         closed: Callable[[str], None],
         dialects: Sequence[Dialect] = (PROTOCOL_4,),
         **options: Any,
@@ -55,6 +56,7 @@ class EngineServer(engineio.Server):
         self.sockets: dict[str, Session] = {}
         self.handover: Handover | None = None
         self._origins = origins
+        self._opened = opened
         self._closed = closed
         self._requests = Requests(self, dialects)
         self._addresses: collections.Counter[str] = collections.Counter()
@@ -111,6 +113,7 @@ class EngineServer(engineio.Server):
         sid = self.generate_id()
         address = self._origins.client_address(environ)
         session = self.sockets[sid] = dialect.session(self, sid, address, environ, query)
+        self._opened(str(session.version))
         if address:
             self._addresses[address] += 1
         self._trigger_event("connect", sid, kept(environ), run_async=False)

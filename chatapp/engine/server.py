@@ -46,9 +46,18 @@ class SocketServer(socketio.Server):
     are given the means to acknowledge at once, so that an acknowledgement keeps its place between the
     messages of other senders. Events that the dispatcher does not know go to handlers that the host
     site has added with ``on``. What one client sends is handled in its order.
+
+    ``opened(version)`` is called for each session, with the version of its protocol, and ``closed(why)`` for
+    each that ends or is not let in.
     """
 
-    def __init__(self, settings: Settings, origins: Origins, closed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        origins: Origins,
+        opened: Callable[[str], None],
+        closed: Callable[[str], None],
+    ) -> None:
         self._limits = settings.limits
         super().__init__(
             async_mode="gevent",
@@ -61,6 +70,7 @@ class SocketServer(socketio.Server):
             ping_timeout=settings.app.ping_timeout_seconds,
             limits=settings.limits,
             origins=origins,
+            opened=opened,
             closed=closed,
             dialects=_dialects(settings, origins),
         )

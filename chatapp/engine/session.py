@@ -135,7 +135,7 @@ class Session(Lane):
     version = 4
     #: How its polls and posts hold packets.
     payload_format: PayloadFormat = SEPARATED
-    #: What becomes of its connection.
+    #: What its connection is, once it is on WebSocket.
     websocket_type = WebSocket
 
     def __init__(self, host: Host, sid: str, address: str) -> None:

@@ -18,6 +18,7 @@ from chatapp import ChatServer, create_app
 from chatapp.errors import HostingError
 from chatapp.settings import App, Settings, Storage, Web
 from clients import wait_until
+from older_peer import OlderPolling
 from party import Party
 from servers import PATIENCE_SECONDS, ServerProcess, running
 
@@ -312,11 +313,14 @@ def test_the_metrics_count(host: Host, party: Party) -> None:
     bob.say("two")
     ann.call("edit message", {"room": party.room, "seq": receipt["seq"], "message": "more"})
     ann.call("new message", {"message": " "})
+    OlderPolling(party.url).say("1")
     after = metrics(host)
     grown = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name)}
     assert grown['chatapp_entries_total{kind="message"}'] == 2
     assert grown['chatapp_entries_total{kind="edit"}'] == 1
     assert grown['chatapp_refusals_total{code="invalid_text"}'] == 1
+    assert grown['chatapp_sessions_total{protocol="4"}'] >= 2
+    assert grown['chatapp_sessions_total{protocol="3"}'] == 1
     assert grown["chatapp_commit_seconds_count"] == grown["chatapp_commit_jobs_count"] >= 5
     assert after["chatapp_waiting_writes"] == 0
     party.tab(ann)
