@@ -95,6 +95,20 @@ def test_who_has_used_it_is_known_and_told_of_what_is_new(shop: Shops, party: Pa
     wait_until(lambda: party.tab(guest).standing() is not None)
 
 
+def test_who_was_the_first_and_has_read_nothing_is_told_of_all_that_is_new(shop: Shops, party: Party) -> None:
+    visitor = shop(party.room)
+    visitor.button.click()
+    visitor.name(party.named("ann"))
+    expect(visitor.window.locator(".state")).to_have_text("1 person here")
+    visitor.page.get_by_role("button", name="Close").click()
+    (guest,) = party.guests("guest")
+    guest.say("one")
+    guest.say("two")
+    for _ in range(2):
+        expect(visitor.button.locator(".badge")).to_have_text("2")
+        visitor.page.reload()
+
+
 def test_a_guest_whose_name_is_taken_is_asked_again_and_one_may_leave(shop: Shops, party: Party) -> None:
     (guest,) = party.guests("guest")
     visitor = shop(party.room)
@@ -379,9 +393,9 @@ def test_axe_finds_no_serious_fault(shop: Shops, party: Party, size: str, colour
     visitor.say("x" * 5000)
     guest.say(f"hello @{party.named('ann')}")
     guest.call("react", {"room": party.room, "seq": 1, "emoji": "👍", "on": True})
-    guest.call("typing", {"room": party.room, "typing": True})
     expect(visitor.window.locator(".reaction")).to_be_visible()
     expect(visitor.window.locator(".delivery.is-failed")).to_be_visible()
+    guest.call("typing", {"room": party.room, "typing": True})
     expect(visitor.window.locator(".typing")).not_to_be_empty()
     visitor.window.locator(".row").first.hover()
     assert faults_of(visitor.page) == []

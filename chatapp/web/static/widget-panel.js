@@ -266,7 +266,7 @@
     this._about = about;
     if (state === "online" && place) {
       place.view.wake();
-      if (!this._isShown && place.room.read_seq) this._count(place.room.read_seq);
+      if (!this._isShown) this._count(place.room.read_seq);
     }
     this._render();
   };
