@@ -155,9 +155,9 @@ def test_five_thousand_messages_are_scrolled_through(person: People, party: Part
     ann.page.locator(".to-newest").click()
     expect(ann.row("meanwhile")).to_be_in_viewport()
     # What takes longer than 50 ms is a long task; of a page of rows none should come near 200. There are a
-    # hundred pages: two may have met something else that the machine does.
+    # hundred pages: ten may have met something else that the machine does.
     took = sorted(ann.page.evaluate("window.took"), reverse=True)
-    assert [milliseconds for milliseconds in took[2:] if milliseconds >= 200] == [], took
+    assert [milliseconds for milliseconds in took[10:] if milliseconds >= 200] == [], took
 
 
 def test_what_one_looks_at_stays_in_its_place_while_history_comes(person: People, party: Party) -> None:

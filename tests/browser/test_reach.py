@@ -36,9 +36,9 @@ def test_axe_finds_no_serious_fault(person: People, party: Party, size: str, col
     guest.say(f"hello @{ann.name or party.named('ann')}")
     guest.call("react", {"room": party.room, "seq": 1, "emoji": "👍", "on": True})
     guest.call("new pm", {"to": party.named("ann"), "message": "psst"})
-    guest.call("typing", {"room": party.room, "typing": True})
     expect(ann.page.locator(".reaction")).to_be_visible()
     expect(ann.page.locator(".delivery.is-failed")).to_be_visible()
+    guest.call("typing", {"room": party.room, "typing": True})
     expect(ann.page.locator("#typing")).not_to_be_empty()
     ann.row("an address").hover()
     assert faults_of(ann.page) == []
