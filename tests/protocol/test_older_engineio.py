@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -186,9 +186,9 @@ def test_bytes_come_in_base64_to_who_takes_none(
 
 
 @pytest.mark.parametrize("write", [payload, binary_payload])
-def test_who_reads_one_form_may_write_the_other(server: ServerProcess, write: object) -> None:
+def test_who_reads_one_form_may_write_the_other(server: ServerProcess, write: Callable[..., bytes]) -> None:
     polling = OlderPolling(server.url)
-    body = write([f'451-2["size",{PLACEHOLDER}]', b"\x00" * 300])  # type: ignore[operator]
+    body = write([f'451-2["size",{PLACEHOLDER}]', b"\x00" * 300])
     assert polling.post_bytes(body).status == 200
     assert polling.packets(1) == ["432[300]"]
 

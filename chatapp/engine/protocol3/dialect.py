@@ -19,7 +19,7 @@ from chatapp.engine.takeover import Environ
 TOKEN_COOKIE = "chatapp_token"
 TOKEN_PARAMETER = "token"
 
-#: Of a script.
+#: What a page calls one of its scripts.
 _NUMBER = re.compile("[0-9]{1,9}")
 
 
@@ -71,7 +71,7 @@ class Protocol3:
 
 def _auth(environ: Environ, query: Query) -> dict[str, str]:
     token = query.get(TOKEN_PARAMETER, [""])[0] or _cookie(environ)
-    return {"token": token} if token else {}
+    return {TOKEN_PARAMETER: token} if token else {}
 
 
 def _cookie(environ: Environ) -> str:
